@@ -57,7 +57,7 @@ func runGateway(path string) error {
 	failed := make(chan error, 1)
 	if config.Gateway.APIEnabled {
 		address := net.JoinHostPort(config.Gateway.Host, strconv.Itoa(int(config.Gateway.APIPort)))
-		listener, err := net.Listen("tcp", address)
+		listener, err := net.Listen(network(config.Gateway.Host), address)
 		if err != nil {
 			return fmt.Errorf("failed to bind API listener on %s: %w", address, err)
 		}
@@ -68,17 +68,17 @@ func runGateway(path string) error {
 	if err != nil {
 		return err
 	}
-	suffix := ""
+	kind := "channels"
 	switch {
 	case config.Gateway.APIEnabled:
 		channels++ // the web channel comes with the API
-		suffix = " + API"
+		kind = "channels + API"
 	case channels == 0:
 		return errors.New("no channels are enabled and API is disabled. " +
 			"Enable at least one channel (e.g., telegram, slack, discord) with credentials, " +
 			"or set gateway.api_enabled = true.")
 	}
-	fmt.Fprintf(os.Stderr, "gateway running (%d channels%s) -- press Ctrl+C to stop\n", channels, suffix)
+	fmt.Fprintf(os.Stderr, "gateway running (%d %s) -- press Ctrl+C to stop\n", channels, kind)
 	crashed := fault.whileRunning()
 
 	for {
@@ -94,6 +94,15 @@ func runGateway(path string) error {
 			return shutDown(server, interrupted)
 		}
 	}
+}
+
+// network keeps an IPv4 host from listening on IPv6 too, which is what Go makes
+// of 0.0.0.0 and the real gateway does not.
+func network(host string) string {
+	if net.ParseIP(host).To4() != nil {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // shutDown takes no new request, finishes those in flight and returns.
