@@ -26,7 +26,7 @@ type Resource struct {
 	Required []string
 	// Replace names top-level inputs that replace the resource when they change.
 	Replace []string
-	// Secret names outputs that are always secret.
+	// Secret names inputs and outputs that are always secret.
 	Secret []string
 	// Volatile names outputs that an update may change, and that are therefore
 	// unknown while an update is previewed.
@@ -37,6 +37,9 @@ type Resource struct {
 	// DeleteBeforeReplace is for what cannot exist twice.
 	DeleteBeforeReplace bool
 
+	// Default fills in what the inputs lack, before they are checked and
+	// recorded. Values may be unknown and secret, and have to stay so.
+	Default func(inputs property.Map) property.Map
 	// Check adds to the checks of the base, which have passed already.
 	// Values may be unknown. Nil means nothing to add.
 	Check func(ctx context.Context, inputs property.Map) []p.CheckFailure
@@ -100,11 +103,14 @@ func (r *resource) check(ctx context.Context, req p.CheckRequest) p.CheckRespons
 		}
 		inputs = inputs.Set("name", name)
 	}
+	if r.Default != nil {
+		inputs = r.Default(inputs)
+	}
 	failures := checkObject("", r.inputs, r.Required, inputs)
 	if len(failures) == 0 && r.Check != nil {
 		failures = r.Check(ctx, plain(inputs))
 	}
-	return p.CheckResponse{Inputs: inputs, Failures: failures}
+	return p.CheckResponse{Inputs: withSecrets(inputs, r.Secret), Failures: failures}
 }
 
 func (r *resource) diff(ctx context.Context, req p.DiffRequest) p.DiffResponse {
