@@ -163,7 +163,7 @@ func (r *Repository) deployFrom(ctx *pulumi.Context, name string, args *Reposito
 			Repository:  pulumi.String(args.Name),
 			Environment: environment.Environment,
 			SecretName:  pulumi.String(secret),
-			Value:       pulumi.ToSecret(args.Secrets[secret]).(pulumi.StringOutput).ToStringPtrOutput(),
+			Value:       args.Secrets[secret].ToStringOutput().ToStringPtrOutput(),
 		}, parent); err != nil {
 			return fmt.Errorf("registering the secret %s: %w", secret, err)
 		}
