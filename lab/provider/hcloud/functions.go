@@ -1,0 +1,157 @@
+package hcloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"github.com/clawft/infra/lab/provider"
+)
+
+// none is what functions without arguments take.
+type none struct{}
+
+func functions() []provider.Function {
+	return []provider.Function{
+		{
+			Token: "hcloud:index/getServerType:getServerType",
+			Args:  hcloud.GetServerTypeArgs{}, Result: hcloud.GetServerTypeResult{},
+			Call: func(_ context.Context, args property.Map) (property.Map, error) {
+				return lookUp(args, "server type", serverTypes, serverType.key, serverType.outputs)
+			},
+		},
+		{
+			Token: "hcloud:index/getServerTypes:getServerTypes",
+			Args:  none{}, Result: hcloud.GetServerTypesResult{},
+			Call: func(context.Context, property.Map) (property.Map, error) {
+				all := collect(serverTypes, serverType.key, serverType.outputs)
+				return values(map[string]any{
+					"id": "server_types", "serverTypes": all.items,
+					"serverTypeIds": all.ids, "names": all.names, "descriptions": all.descriptions,
+				}), nil
+			},
+		},
+		{
+			Token: "hcloud:index/getLocation:getLocation",
+			Args:  hcloud.GetLocationArgs{}, Result: hcloud.GetLocationResult{},
+			Call: func(_ context.Context, args property.Map) (property.Map, error) {
+				return lookUp(args, "location", locations, location.key, location.outputs)
+			},
+		},
+		{
+			Token: "hcloud:index/getLocations:getLocations",
+			Args:  none{}, Result: hcloud.GetLocationsResult{},
+			Call: func(context.Context, property.Map) (property.Map, error) {
+				all := collect(locations, location.key, location.outputs)
+				return values(map[string]any{
+					"id": "locations", "locations": all.items,
+					"locationIds": all.ids, "names": all.names, "descriptions": all.descriptions,
+				}), nil
+			},
+		},
+		{
+			Token: "hcloud:index/getImage:getImage",
+			Args:  hcloud.GetImageArgs{}, Result: hcloud.GetImageResult{},
+			Call: getImage,
+		},
+	}
+}
+
+func (l location) key() (int, string) { return l.id, l.name }
+
+func (l location) outputs() map[string]any {
+	return map[string]any{
+		"id": l.id, "name": l.name, "description": l.description, "country": l.country, "city": l.city,
+		"latitude": l.latitude, "longitude": l.longitude, "networkZone": l.zone,
+	}
+}
+
+func (t serverType) key() (int, string) { return t.id, t.name }
+
+func (t serverType) outputs() map[string]any {
+	deprecation := func(deprecated bool) map[string]any {
+		m := map[string]any{"isDeprecated": deprecated, "deprecationAnnounced": "", "unavailableAfter": ""}
+		if deprecated {
+			m["deprecationAnnounced"], m["unavailableAfter"] = t.announced, t.unavailableAfter
+		}
+		return m
+	}
+	var places []map[string]any
+	for _, name := range t.locations {
+		l, _ := findLocation(name)
+		place := deprecation(t.deprecatedAt(name))
+		place["id"], place["name"] = l.id, name
+		place["available"], place["recommended"] = t.availableAt(name), t.availableAt(name)
+		places = append(places, place)
+	}
+	m := deprecation(t.deprecated())
+	m["id"], m["name"], m["description"], m["category"] = t.id, t.name, t.description(), t.category
+	m["architecture"], m["cpuType"], m["storageType"] = t.architecture, t.cpu, "local"
+	m["cores"], m["memory"], m["disk"] = t.cores, t.memory, t.disk
+	m["includedTraffic"], m["locations"] = 0, places
+	return m
+}
+
+// lookUp finds one item by exactly one of id and name.
+func lookUp[T any](
+	args property.Map, what string, all []T, key func(T) (int, string), outputs func(T) map[string]any,
+) (property.Map, error) {
+	id, name := number(args, "id"), text(args, "name")
+	if (id == 0) == (name == "") {
+		return property.Map{}, errors.New("exactly one of these attributes must be configured: [id,name]")
+	}
+	for _, item := range all {
+		if itemID, itemName := key(item); itemID == id || itemName == name {
+			return values(outputs(item)), nil
+		}
+	}
+	if name != "" {
+		return property.Map{}, fmt.Errorf("resource (%s) was not found: name=%q", what, name)
+	}
+	return property.Map{}, fmt.Errorf("resource (%s) was not found: id=%d", what, id)
+}
+
+// collected is what the plural functions give, beside the items once more.
+type collected struct {
+	items                    []map[string]any
+	ids, names, descriptions []string
+}
+
+func collect[T any](all []T, key func(T) (int, string), outputs func(T) map[string]any) collected {
+	var c collected
+	for _, item := range all {
+		id, name := key(item)
+		out := outputs(item)
+		c.items = append(c.items, out)
+		c.ids, c.names = append(c.ids, formatID(id)), append(c.names, name)
+		c.descriptions = append(c.descriptions, out["description"].(string))
+	}
+	return c
+}
+
+// getImage finds system images, which have no labels to select by.
+func getImage(_ context.Context, args property.Map) (property.Map, error) {
+	architecture := text(args, "withArchitecture")
+	if architecture == "" {
+		architecture = x86
+	}
+	id, name := number(args, "id"), text(args, "name")
+	for _, i := range images {
+		if i.id != id && (i.name != name || i.architecture != architecture) {
+			continue
+		}
+		out := values(map[string]any{
+			"id": i.id, "name": i.name, "description": i.description, "type": "system",
+			"osFlavor": i.flavor, "osVersion": i.version, "architecture": i.architecture,
+			"created": i.created, "deprecated": "", "rapidDeploy": true, "labels": map[string]string{},
+		})
+		for given, v := range args.All {
+			out = out.Set(given, v)
+		}
+		return out, nil
+	}
+	return property.Map{}, fmt.Errorf("resource (image) was not found: id=%d name=%q architecture=%q", id, name, architecture)
+}
