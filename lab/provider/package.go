@@ -62,7 +62,7 @@ func (pkg Package) Provider() p.Provider {
 
 	return p.Provider{
 		GetSchema: func(context.Context, p.GetSchemaRequest) (p.GetSchemaResponse, error) {
-			schema, err := json.Marshal(map[string]string{"name": pkg.Name, "version": "0.0.0"})
+			schema, err := json.Marshal(map[string]string{"name": pkg.Name, "version": version})
 			return p.GetSchemaResponse{Schema: string(schema)}, err
 		},
 		CheckConfig: func(_ context.Context, r p.CheckRequest) (p.CheckResponse, error) {

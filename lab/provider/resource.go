@@ -125,7 +125,7 @@ func (r *resource) diff(ctx context.Context, req p.DiffRequest) p.DiffResponse {
 
 func (r *resource) create(ctx context.Context, req p.CreateRequest) (p.CreateResponse, error) {
 	if req.DryRun {
-		return p.CreateResponse{Properties: r.finish(r.planned(req.Properties, nil), req.Properties)}, nil
+		return p.CreateResponse{Properties: r.finish(r.plannedCreate(req.Properties), req.Properties)}, nil
 	}
 	id, outputs, err := r.Create(ctx, CreateRequest{Name: req.Urn.Name(), Inputs: plain(req.Properties)})
 	all := merge(plain(req.Properties), outputs)
@@ -161,8 +161,14 @@ func (r *resource) read(ctx context.Context, req p.ReadRequest) (p.ReadResponse,
 }
 
 func (r *resource) update(ctx context.Context, req p.UpdateRequest) (p.UpdateResponse, error) {
+	// What an update keeps, unless it says otherwise.
+	kept := merge(r.computed(req.State), req.Inputs)
 	if req.DryRun {
-		return p.UpdateResponse{Properties: r.finish(r.planned(req.Inputs, &req.State), req.Inputs)}, nil
+		planned := plain(kept)
+		for _, name := range r.Volatile {
+			planned = planned.Set(name, property.New(property.Computed))
+		}
+		return p.UpdateResponse{Properties: r.finish(planned, kept)}, nil
 	}
 	if r.Update == nil {
 		return p.UpdateResponse{}, p.InternalErrorf("%s cannot be updated, only replaced", r.Token)
@@ -174,8 +180,8 @@ func (r *resource) update(ctx context.Context, req p.UpdateRequest) (p.UpdateRes
 	if err != nil {
 		return p.UpdateResponse{}, err
 	}
-	all := merge(merge(r.computed(plain(req.State)), plain(req.Inputs)), outputs)
-	return p.UpdateResponse{Properties: r.finish(all, req.Inputs)}, r.complete(all)
+	all := merge(plain(kept), outputs)
+	return p.UpdateResponse{Properties: r.finish(all, kept)}, r.complete(all)
 }
 
 func (r *resource) delete(ctx context.Context, req p.DeleteRequest) error {
@@ -187,20 +193,15 @@ func (r *resource) delete(ctx context.Context, req p.DeleteRequest) error {
 	})
 }
 
-// planned is what a preview can say: the inputs, and for the other outputs what
-// an update keeps, or unknown.
-func (r *resource) planned(inputs property.Map, state *property.Map) property.Map {
-	all := map[string]property.Value{}
+// plannedCreate is the inputs, and unknown for what the provider will tell.
+func (r *resource) plannedCreate(inputs property.Map) property.Map {
+	planned := map[string]property.Value{}
 	for name, f := range r.outputs {
-		_, isInput := r.inputs[name]
-		switch {
-		case state != nil && !slices.Contains(r.Volatile, name) && !state.Get(name).IsNull():
-			all[name] = plainValue(state.Get(name))
-		case !isInput || !f.optional:
-			all[name] = property.New(property.Computed)
+		if _, isInput := r.inputs[name]; !isInput || !f.optional {
+			planned[name] = property.New(property.Computed)
 		}
 	}
-	return merge(r.computed(property.NewMap(all)), plain(inputs))
+	return merge(property.NewMap(planned), plain(inputs))
 }
 
 // computed keeps of m what is not merely an input given back: an optional
@@ -215,7 +216,7 @@ func (r *resource) computed(m property.Map) property.Map {
 	return m
 }
 
-// finish marks what has to be secret.
+// finish marks what has to be secret: what was so in from, and what always is.
 func (r *resource) finish(outputs, from property.Map) property.Map {
 	return withSecrets(keepSecrets(outputs, from), r.Secret)
 }

@@ -68,7 +68,8 @@ func fieldsOf(value any) map[string]field {
 // plainType follows ElementType from an Args or Output type to the struct,
 // slice, map or scalar that holds plain values and pulumi tags.
 func plainType(t reflect.Type) reflect.Type {
-	if t.Kind() != reflect.Interface && t.Implements(reflect.TypeFor[elementTyped]()) {
+	// An interface has no zero value to ask, and a nil pointer may not be asked.
+	if t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && t.Implements(reflect.TypeFor[elementTyped]()) {
 		return reflect.Zero(t).Interface().(elementTyped).ElementType()
 	}
 	return t

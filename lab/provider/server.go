@@ -16,6 +16,10 @@ import (
 	"google.golang.org/grpc"
 )
 
+// version is what every stand-in claims. The engine warns about a plugin that is
+// older than the SDK asks for, and a stand-in follows the SDK it is built with.
+const version = "999.0.0"
+
 // maxMessage is the engine's own limit for one message.
 const maxMessage = 400 << 20
 
@@ -86,7 +90,7 @@ func (s *Server) accept(listener net.Listener, name string, provider p.Provider)
 			return
 		}
 		// RawServer fails only when its constructor is given a bad host.
-		raw, err := p.RawServer(name, "", provider)(nil)
+		raw, err := p.RawServer(name, version, provider)(nil)
 		if err != nil {
 			conn.Close()
 			continue
