@@ -98,9 +98,9 @@ var flags = []string{
 }
 
 // Create starts a machine and returns its ID without waiting for it to boot.
-// A machine of that name, made from the same spec and started, is left alone;
-// what an interrupted Create left behind is removed first. A machine made from
-// another spec is an error: it is somebody's.
+// A machine of that name, made from the same spec, is left alone, or started if
+// it was stopped; what an interrupted Create left behind is removed first. A
+// machine made from another spec is an error: it is somebody's.
 func (m *Manager) Create(ctx context.Context, s Spec) (string, error) {
 	if err := s.Validate(m.network); err != nil {
 		return "", fmt.Errorf("creating machine %s: %w", s.Name, err)
@@ -119,12 +119,21 @@ func (m *Manager) Create(ctx context.Context, s Spec) (string, error) {
 		if err := m.Delete(ctx, s.Name); err != nil {
 			return "", err
 		}
+	case old.spec == digest && old.Running:
+		return old.ID, nil
 	case old.spec == digest:
+		if _, err := m.docker.run(ctx, "container", "start", m.Container(s.Name)); err != nil {
+			return "", fmt.Errorf("starting machine %s: %w", s.Name, err)
+		}
 		return old.ID, nil
 	default:
 		return "", fmt.Errorf("creating machine %s: there is one already, made differently, as container %s; remove it with: docker rm -f -v %[2]s", s.Name, m.Container(s.Name))
 	}
 
+	// Another lab of the checkout may have gone down and taken the image along.
+	if err := m.EnsureImage(ctx, func(string) {}); err != nil {
+		return "", err
+	}
 	dir := m.seedDir(s.Name)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("clearing the seed of machine %s: %w", s.Name, err)

@@ -303,6 +303,15 @@ runcmd:
 			t.Errorf("got %s, %v; want %s", again, err, id)
 		}
 	})
+	t.Run("creating it again starts it if it was stopped", func(t *testing.T) {
+		if _, err := m.docker.run(ctx, "container", "stop", m.Container(spec.Name)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := m.Create(ctx, spec)
+		if err != nil || again != id || !must(m.Get(ctx, spec.Name)).Running {
+			t.Errorf("got %s, %v; want %s, running", again, err, id)
+		}
+	})
 	t.Run("a different machine of that name is refused", func(t *testing.T) {
 		other := spec
 		other.UserData += "# changed\n"
