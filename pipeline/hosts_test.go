@@ -1,0 +1,161 @@
+package pipeline
+
+import (
+	"crypto/ed25519"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// keyPair makes an SSH key pair: the public key in one line, and the private
+// key as YAML, encrypted with the passphrase if there is one.
+func keyPair(t *testing.T, passphrase string) (public, private string) {
+	t.Helper()
+	publicKey, privateKey, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var block *pem.Block
+	if passphrase == "" {
+		block, err = ssh.MarshalPrivateKey(privateKey, "")
+	} else {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(privateKey, "", []byte(passphrase))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := ssh.NewPublicKey(publicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), fmt.Sprintf("{secure: %q}", pem.EncodeToMemory(block))
+}
+
+func TestWrongHosts(t *testing.T) {
+	public, private := keyPair(t, "")
+	hosts := func(list string) map[string]string {
+		return map[string]string{"hosts": list, "sshPrivateKey": private, "hcloud:token": "{secure: x}"}
+	}
+	machine := func(keys string) map[string]string {
+		return hosts("[{name: a, address: 203.0.113.7, " + keys + "}]")
+	}
+	fields := strings.Fields(public)
+	testWrong(t, []wrongConfig{
+		{"neither server nor machine", hosts("[{name: a}]"), []string{
+			"clawft:hosts[0]: got neither hcloud nor address; want hcloud for a server to create, or address for an existing machine",
+		}},
+		{"server and machine", hosts("[{name: a, hcloud: {}, address: 203.0.113.7}]"), []string{
+			"clawft:hosts[0]: got hcloud and address; want only one of them: hcloud for a server to create, or address for an existing machine",
+		}},
+		{"server with a machine's keys", hosts("[{name: a, hcloud: {}, port: 22, user: root}]"), []string{
+			"clawft:hosts[0].port: got a value; want none with hcloud, where the pipeline sets it",
+			"clawft:hosts[0].user: got a value; want none with hcloud, where the pipeline sets it",
+		}},
+		{"names", hosts("[{hcloud: {}}, {name: Gw_1, hcloud: {}}, {name: a, hcloud: {}}, {name: a, hcloud: {}}]"), []string{
+			"clawft:hosts[0].name: got nothing; want a name for the host, such as gw-1",
+			`clawft:hosts[1].name: got "Gw_1"; want at most 63 lower-case letters, digits and -, not starting or ending with -`,
+			`clawft:hosts[3].name: got "a", the name of clawft:hosts[2]; want a name that no other host has`,
+		}},
+		{"one machine twice", hosts("[{name: a, address: A.example.org, hostKey: '" + public + "'}, {name: b, address: a.example.org, hostKey: '" + public + "'}]"), []string{
+			`clawft:hosts[1].address: got "a.example.org", the address of clawft:hosts[0]; want a machine that no other host is: one machine runs one gateway`,
+		}},
+		{"address with a user", hosts("[{name: a, address: root@203.0.113.7, hostKey: '" + public + "'}]"), []string{
+			`clawft:hosts[0].address: got "root@203.0.113.7"; want an IP address or a DNS name, without user and port`,
+		}},
+		{"address out of range", hosts("[{name: a, address: 203.0.113.777, hostKey: '" + public + "'}]"), []string{
+			`clawft:hosts[0].address: got "203.0.113.777"; want an IP address or a DNS name, without user and port`,
+		}},
+		{"port and user", machine("port: 0, user: 'root;id', hostKey: '" + public + "'"), []string{
+			"clawft:hosts[0].port: got 0; want 1 to 65535",
+			`clawft:hosts[0].user: got "root;id"; want the name of a user who can log in by key`,
+		}},
+		{"host key that is none", machine("hostKey: ssh-ed25519 AAAA"), []string{
+			`clawft:hosts[0].hostKey: got "ssh-ed25519 AAAA"; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
+		}},
+		{"fingerprint", machine("hostKey: 'SHA256:abc'"), []string{
+			`clawft:hosts[0].hostKey: got "SHA256:abc"; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
+		}},
+		{"host key with the host's name", machine("hostKey: 'h " + public + "'"), []string{
+			fmt.Sprintf("clawft:hosts[0].hostKey: got %s; want the key without the host's name in front, starting with ssh-ed25519", quote("h "+public)),
+		}},
+		{"private host key", machine(`hostKey: "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary"`), []string{
+			`clawft:hosts[0].hostKey: got a private key; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
+		}},
+		{"server", hosts("[{name: a, hcloud: {type: CAX 11, location: Nürnberg, image: debian-11}}]"), []string{
+			`clawft:hosts[0].hcloud.image: got "debian-11"; want debian-12 or later, ubuntu-22.04 or later, or the ID of a snapshot of one`,
+			`clawft:hosts[0].hcloud.location: got "Nürnberg"; want a Hetzner location, such as nbg1 or hel1`,
+			`clawft:hosts[0].hcloud.type: got "CAX 11"; want a Hetzner server type, such as cax11 or cx23`,
+		}},
+		{"another distribution", hosts("[{name: a, hcloud: {image: rocky-9}}]"), []string{
+			`clawft:hosts[0].hcloud.image: got "rocky-9"; want debian-12 or later, ubuntu-22.04 or later, or the ID of a snapshot of one`,
+		}},
+		{"architecture without an image", map[string]string{
+			"image": "{repository: r.example/x, digest: '" + digest + "', platforms: [linux/amd64]}", "hosts": "[{name: a, hcloud: {type: cax11}}]", "hcloud:token": "{secure: x}",
+		}, []string{
+			`clawft:hosts[0].hcloud.type: got "cax11", which is linux/arm64; want a server type for linux/amd64, or linux/arm64 among clawft:image.platforms`,
+		}},
+		{"sources", map[string]string{"ssh": "{allowedSources: [203.0.113.7, 203.0.113.7/24, any]}"}, []string{
+			`clawft:ssh.allowedSources[0]: got "203.0.113.7"; want a CIDR block, such as 203.0.113.0/24 or 203.0.113.7/32`,
+			`clawft:ssh.allowedSources[1]: got "203.0.113.7/24"; want 203.0.113.0/24, or 203.0.113.7/32 for the one address`,
+			`clawft:ssh.allowedSources[2]: got "any"; want a CIDR block, such as 203.0.113.0/24 or 203.0.113.7/32`,
+		}},
+		{"no source", map[string]string{"ssh": "{allowedSources: []}"}, []string{
+			"clawft:ssh.allowedSources: got an empty list; want at least one CIDR block, or nobody reaches the servers, the pipeline neither",
+		}},
+	})
+
+	if _, err := with(machine("hostKey: "+fields[0]+" "+fields[1]+" comment, user: debian, port: 2222")).load(t, "dev"); err != nil {
+		t.Errorf("a machine with everything given: %v", err)
+	}
+}
+
+func TestWrongSSHKeys(t *testing.T) {
+	public, _ := keyPair(t, "")
+	_, locked := keyPair(t, "passphrase")
+	testWrong(t, []wrongConfig{
+		{"with a passphrase", map[string]string{"sshPrivateKey": locked}, []string{
+			"clawft:sshPrivateKey: got a private key with a passphrase; want one without, made for this stack: ssh-keygen -t ed25519 -N '' -f FILE; pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
+		}},
+		{"public key", map[string]string{"sshPrivateKey": "{secure: " + public + "}"}, []string{
+			"clawft:sshPrivateKey: got a public key; want the private key: pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
+		}},
+		{"path", map[string]string{"sshPrivateKey": "{secure: ~/.ssh/id_ed25519}"}, []string{
+			"clawft:sshPrivateKey: got 17 bytes that are no private key; want a private key in OpenSSH or PEM format: pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
+		}},
+	})
+}
+
+func TestHostDefaults(t *testing.T) {
+	public, private := keyPair(t, "")
+	cfg, err := with(map[string]string{
+		"hosts":         "[{name: a, hcloud: {}}, {name: b, address: b.example.org, hostKey: '" + public + " root@b'}]",
+		"sshPrivateKey": private,
+		"hcloud:token":  "{secure: x}",
+	}).load(t, "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := *cfg.Hosts[0].Hcloud, (Hcloud{"cax11", "nbg1", "debian-12"}); got != want {
+		t.Errorf("server: got %+v, want %+v", got, want)
+	}
+	if got := cfg.Hosts[0]; got.Port != 0 || got.User != "" {
+		t.Errorf("server: got %+v, want no keys of a machine", got)
+	}
+	if got, want := cfg.Hosts[1], (Host{Name: "b", Address: "b.example.org", Port: 22, User: "root", HostKey: public}); got != want {
+		t.Errorf("machine: got %+v, want %+v", got, want)
+	}
+	if key := plain(t, cfg.SSH.PrivateKey); !strings.HasSuffix(key, "-----END OPENSSH PRIVATE KEY-----\n") {
+		t.Errorf("the private key does not end in one newline")
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	for serverType, want := range map[string]string{"cax11": arm64, "cx23": amd64, "ccx13": amd64, "cpx22": amd64} {
+		if got := (Hcloud{Type: serverType}).Platform(); got != want {
+			t.Errorf("%s: got %s, want %s", serverType, got, want)
+		}
+	}
+}

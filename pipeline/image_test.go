@@ -1,0 +1,135 @@
+package pipeline
+
+import "testing"
+
+func imageWith(keys string) map[string]string {
+	return map[string]string{"image": "{repository: ghcr.io/clawft/clawft, " + keys + "}"}
+}
+
+func TestWrongImages(t *testing.T) {
+	const fixed = "digest: '" + digest + "'"
+	repository := func(name string) map[string]string {
+		return map[string]string{"image": "{repository: '" + name + "', " + fixed + "}"}
+	}
+	testWrong(t, []wrongConfig{
+		{"tag", repository("ghcr.io/clawft/clawft:latest"), []string{
+			`clawft:image.repository: got "ghcr.io/clawft/clawft:latest"; want ghcr.io/clawft/clawft, without a tag: the version names the release`,
+		}},
+		{"digest in the repository", repository("ghcr.io/clawft/clawft@" + digest), []string{
+			`clawft:image.repository: got "ghcr.io/clawft/clawft@sha256:0123456789abcdef0123456789abcdef0123456789abcdef012"…; want ghcr.io/clawft/clawft here, and the digest in the image's key digest`,
+		}},
+		{"scheme", repository("https://ghcr.io/clawft/clawft"), []string{
+			`clawft:image.repository: got "https://ghcr.io/clawft/clawft"; want registry and repository without a scheme`,
+		}},
+		{"no registry", repository("clawft/clawft"), []string{
+			`clawft:image.repository: got "clawft/clawft"; want the registry in front, such as docker.io/clawft/clawft`,
+		}},
+		{"no repository", repository("ghcr.io"), []string{
+			`clawft:image.repository: got "ghcr.io"; want registry and repository, such as ghcr.io/clawft/clawft`,
+		}},
+		{"two origins", imageWith(fixed + ", source: src"), []string{
+			"clawft:image: got source and digest; want only one of source, digest and promoteFrom",
+		}},
+		{"short digest", imageWith("digest: sha256:abc"), []string{
+			`clawft:image.digest: got "sha256:abc"; want sha256: and 64 hexadecimal digits in lower case`,
+		}},
+		{"stack without its organization", imageWith("promoteFrom: clawft/dev"), []string{
+			`clawft:image.promoteFrom: got "clawft/dev"; want a stack as organization/project/stack; on a self-managed backend the organization is literally "organization"`,
+		}},
+		{"missing directory", imageWith("source: ../clawft-that-is-not-here"), []string{
+			`clawft:image.source: got "../clawft-that-is-not-here"; want the URL of a git repository, or a directory that exists`,
+		}},
+		{"file as a directory", imageWith("source: Dockerfile"), []string{
+			`clawft:image.source: got "Dockerfile", which is not a directory; want the URL of a git repository, or a directory`,
+		}},
+		{"web page as a source", imageWith("source: 'https://github.com/weave-logic-ai/clawft'"), []string{
+			`clawft:image.source: got "https://github.com/weave-logic-ai/clawft"; want https://github.com/weave-logic-ai/clawft.git: BuildKit takes other http URLs for archives`,
+		}},
+		{"credentials in the source", imageWith("source: 'https://canary@github.com/x/y.git'"), []string{
+			"clawft:image.source: got a URL with credentials; want a URL without them, because the source is recorded in the image and in the stack",
+		}},
+		{"ref twice", imageWith("source: 'https://github.com/x/y.git#v1', ref: v2"), []string{
+			`clawft:image.ref: got "v2"; want the ref only once, here or behind the # of the source`,
+		}},
+		{"ref of a directory", imageWith("source: src, ref: v2"), []string{
+			`clawft:image.ref: got "v2"; want no ref, because the source is a local directory`,
+		}},
+		{"ref that is an option", imageWith("source: 'https://github.com/x/y.git', ref: --upload-pack=x"), []string{
+			`clawft:image.ref: got "--upload-pack=x"; want a tag, branch or commit, such as v0.6.19`,
+		}},
+		{"empty fragment", imageWith("source: 'https://github.com/x/y.git#'"), []string{
+			`clawft:image.source: got ""; want a tag, branch or commit, such as v0.6.19`,
+		}},
+		{"missing Dockerfile", imageWith("source: src, dockerfile: docker/Dockerfile"), []string{
+			`clawft:image.dockerfile: got "docker/Dockerfile"; want a file that exists, relative to the project's directory`,
+		}},
+		{"platforms", imageWith(fixed + ", platforms: [linux/amd64, linux/arm, linux/amd64]"), []string{
+			`clawft:image.platforms[1]: got "linux/arm"; want one of linux/amd64, linux/arm64`,
+			`clawft:image.platforms[2]: got "linux/amd64" a second time; want each platform once`,
+		}},
+		{"no platform", imageWith(fixed + ", platforms: []"), []string{
+			"clawft:image.platforms: got an empty list; want at least one of linux/amd64, linux/arm64",
+		}},
+		{"build arguments", imageWith(fixed + ", buildArgs: {1ST: a, CARGO_TOKEN: b}, contexts: {base: ''}"), []string{
+			`clawft:image.buildArgs.1ST: got the name "1ST"; want letters, digits and _, not starting with a digit`,
+			"clawft:image.buildArgs.CARGO_TOKEN: got what looks like a secret; want no secret here: build arguments can be read from the image",
+			`clawft:image.contexts.base: got ""; want a directory, a git URL, or docker-image:// and a reference`,
+		}},
+		{"builder and cache", imageWith(fixed + ", builder: {name: -x, driver: remote}, cache: {type: s3, path: /tmp/cache}"), []string{
+			"clawft:image.builder.endpoint: got nothing; want where the remote builder is reached, such as tcp://buildkit.example.org:1234",
+			`clawft:image.builder.name: got "-x"; want a name of letters, digits, dots, _ and -, starting with a letter`,
+			`clawft:image.cache.path: got "/tmp/cache"; want no path, because the cache is of type s3`,
+			`clawft:image.cache.type: got "s3"; want one of auto, gha, registry, local, none`,
+		}},
+		{"local cache without a directory", imageWith(fixed + ", cache: {type: local, ref: r.example/x}"), []string{
+			"clawft:image.cache.path: got nothing; want the directory of the local cache",
+			`clawft:image.cache.ref: got "r.example/x"; want no ref, because the cache is of type local`,
+		}},
+		{"size limit", imageWith(fixed + ", sizeLimitMiB: 0"), []string{
+			"clawft:image.sizeLimitMiB: got 0; want 1 to 10240 MiB",
+		}},
+		{"user without a password", imageWith("source: src, username: bot"), []string{
+			`clawft:registryPassword: got nothing; want the password of "bot": pulumi config set --stack dev --secret clawft:registryPassword`,
+		}},
+		{"puller without a token", imageWith(fixed + ", pullUsername: bot"), []string{
+			`clawft:registryPullToken: got nothing; want the token with which "bot" pulls: pulumi config set --stack dev --secret clawft:registryPullToken`,
+		}},
+		{"password and token without a user", map[string]string{"registryPassword": "{secure: x}", "registryPullToken": "{secure: x}"}, []string{
+			"clawft:image.pullUsername: got nothing; want the user to whom clawft:registryPullToken belongs",
+			"clawft:image.username: got nothing; want the user to whom clawft:registryPassword belongs",
+		}},
+	})
+}
+
+func TestImageContexts(t *testing.T) {
+	const url = "https://github.com/weave-logic-ai/clawft.git"
+	for _, c := range []struct{ name, keys, source, ref, context string }{
+		{"git at the version's tag", "source: '" + url + "'", url, "v0.6.19", url + "#v0.6.19"},
+		{"git at a ref", "source: '" + url + "', ref: main", url, "main", url + "#main"},
+		{"git with a fragment", "source: '" + url + "#main:crates'", url, "main:crates", url + "#main:crates"},
+		{"git over SSH", "source: 'git@github.com:x/y.git'", "git@github.com:x/y.git", "v0.6.19", "git@github.com:x/y.git#v0.6.19"},
+		{"directory", "source: ./src", "./src", "", "./src"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, err := with(imageWith(c.keys)).load(t, "dev")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cfg.Image; got.Source != c.source || got.Ref != c.ref || got.Context() != c.context {
+				t.Errorf("got source %q, ref %q, context %q", got.Source, got.Ref, got.Context())
+			}
+			if want := "ghcr.io/clawft/clawft:buildcache"; cfg.Image.Cache.Ref != want {
+				t.Errorf("cache: got %q, want %q", cfg.Image.Cache.Ref, want)
+			}
+		})
+	}
+}
+
+func TestRegistriesByAddress(t *testing.T) {
+	for _, repository := range []string{"172.30.0.1:5000/clawft/clawft", "localhost/clawft", "registry.example.org/a/b-c/d.e__f"} {
+		_, err := with(map[string]string{"image": "{repository: '" + repository + "', digest: '" + digest + "'}"}).load(t, "dev")
+		if err != nil {
+			t.Errorf("%s: %v", repository, err)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"golang.org/x/crypto/ssh"
+)
+
+// SSH says how machines are reached.
+type SSH struct {
+	// CIDR blocks from which the firewall of Hetzner servers lets SSH in.
+	AllowedSources []string `json:"allowedSources" default:"0.0.0.0/0,::/0"`
+
+	// PrivateKey is nil if the stack generates a key.
+	PrivateKey pulumi.StringInput `json:"-"`
+}
+
+func (s *SSH) check(r *report, path string) {
+	at := path + ".allowedSources"
+	if len(s.AllowedSources) == 0 {
+		r.wrong(at, "an empty list", "at least one CIDR block, or nobody reaches the servers, the pipeline neither")
+	}
+	for i, source := range s.AllowedSources {
+		block, err := netip.ParsePrefix(source)
+		switch {
+		case err != nil:
+			r.wrong(elementPath(at, i), quote(source), "a CIDR block, such as 203.0.113.0/24 or 203.0.113.7/32")
+		case block != block.Masked():
+			r.wrong(elementPath(at, i), quote(source), "%s, or %s/%d for the one address", block.Masked(), block.Addr(), block.Addr().BitLen())
+		}
+	}
+}
+
+func (s *SSH) checkKey(r *report, path, key string, hosts []Host) {
+	if key == "" {
+		for _, host := range hosts {
+			if host.Address != "" {
+				r.wrong(path, nothing, "the private key that logs in to the existing machine %s: %s < ~/.ssh/id_ed25519",
+					host.Name, r.setSecretCommand(path))
+				return
+			}
+		}
+		return
+	}
+	_, err := ssh.ParseRawPrivateKey([]byte(key))
+	var locked *ssh.PassphraseMissingError
+	switch {
+	case err == nil:
+	case errors.As(err, &locked):
+		r.wrong(path, "a private key with a passphrase",
+			"one without, made for this stack: ssh-keygen -t ed25519 -N '' -f FILE; %s < FILE", r.setSecretCommand(path))
+	case isPublicKey(key):
+		r.wrong(path, "a public key", "the private key: %s < FILE", r.setSecretCommand(path))
+	default:
+		r.wrong(path, fmt.Sprintf("%d bytes that are no private key", len(key)),
+			"a private key in OpenSSH or PEM format: %s < FILE", r.setSecretCommand(path))
+	}
+}
+
+func isPublicKey(text string) bool {
+	_, _, err := parsePublicKey(text)
+	return err == nil
+}
+
+func (s *SSH) complete(key string) {
+	if key != "" {
+		s.PrivateKey = secret(strings.TrimSpace(key) + "\n")
+	}
+}
