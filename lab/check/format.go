@@ -7,25 +7,25 @@ import (
 	"go/format"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
 // format compares every Go file with what gofmt would make of it.
 func (c *checks) format(context.Context) error {
+	tree := os.DirFS(c.root)
 	var wrong []string
-	err := filepath.WalkDir(c.root, func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		hidden := path != c.root && strings.HasPrefix(entry.Name(), ".")
+		hidden := path != "." && strings.HasPrefix(entry.Name(), ".")
 		if entry.IsDir() && hidden {
-			return filepath.SkipDir
+			return fs.SkipDir
 		}
-		if entry.IsDir() || hidden || filepath.Ext(path) != ".go" {
+		if entry.IsDir() || hidden || !strings.HasSuffix(path, ".go") {
 			return nil
 		}
-		source, err := os.ReadFile(path)
+		source, err := fs.ReadFile(tree, path)
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (c *checks) format(context.Context) error {
 		return err
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("run: gofmt -w %s", strings.Join(wrong, " "))
+		return fmt.Errorf("these files are not formatted; run: gofmt -w %s", strings.Join(wrong, " "))
 	}
 	return nil
 }

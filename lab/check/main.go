@@ -19,8 +19,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "check:", err)
 		os.Exit(1)
 	}
@@ -37,7 +38,12 @@ func run(ctx context.Context, names []string) error {
 		return err
 	}
 	defer c.summary()
-	for _, p := range chosen {
+	return c.runPhases(ctx, chosen)
+}
+
+// runPhases stops at the first phase that fails.
+func (c *checks) runPhases(ctx context.Context, phases []phase) error {
+	for _, p := range phases {
 		fmt.Printf("\n=== %s: %s\n", p.name, p.about)
 		start := time.Now()
 		err := p.run(ctx)

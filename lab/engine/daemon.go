@@ -47,7 +47,7 @@ func (d daemon) log() string { return filepath.Join(d.dir, "dockerd.log") }
 func (d daemon) start(ctx context.Context, progress Progress) error {
 	if d.running() == 0 {
 		progress("starting a Docker engine (log: %s)", d.log())
-		if err := d.launch(); err != nil {
+		if err := d.launch(ctx); err != nil {
 			return fmt.Errorf("starting the Docker engine: %w", err)
 		}
 	}
@@ -70,7 +70,7 @@ func (d daemon) start(ctx context.Context, progress Progress) error {
 	}
 }
 
-func (d daemon) launch() error {
+func (d daemon) launch(ctx context.Context) error {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return fmt.Errorf("making its directory: %w", err)
 	}
@@ -79,12 +79,12 @@ func (d daemon) launch() error {
 		return fmt.Errorf("creating its log: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(findProgram("dockerd"), d.label)
+	// It outlives this process, and with a session of its own also the terminal.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), findProgram("dockerd"), d.label)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stdout, cmd.Stderr = log, log
 	// It looks for containerd and iptables there.
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
-	// A session of its own: it outlives this process and its terminal.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
