@@ -47,12 +47,15 @@
 //     outputs of the same name unless the callback returns another value. What
 //     was secret as an input is secret as an output; what is listed in Secret is
 //     always secret.
-//   - Outputs that the SDK's resource type does not have, or lacks and always
-//     has, are errors: they are mistakes in the stand-in.
+//   - It is an error, and a mistake in the stand-in, to return an output that
+//     the SDK's resource type does not have, or to leave out a scalar that it
+//     always has.
 //
 // Callbacks run concurrently and have to lock what they share.
 //
 // [Set.Serve] serves each provider on a port of its own. Every connection is
 // treated as a plugin process of its own: it has its own configuration (see
-// [Config]), and a cancellation by the engine ends only its own calls.
+// [Config]), and a cancellation by the engine ends only its own calls. An
+// engine keeps one connection per provider, unless it calls nothing for 30
+// minutes: gRPC then reconnects, and the configuration is lost.
 package provider

@@ -53,11 +53,11 @@ func (pkg Package) Provider() p.Provider {
 		functions[f.Token] = &function{f, fieldsOf(f.Args), fieldsOf(f.Result)}
 	}
 	find := func(u presource.URN) (*resource, error) {
-		if r, ok := resources[typeOf(u)]; ok {
+		if r, ok := resources[string(u.Type())]; ok {
 			return r, nil
 		}
 		return nil, fmt.Errorf("unrecognized resource type %q: the stand-in for %s has %v",
-			typeOf(u), pkg.Name, slices.Sorted(maps.Keys(resources)))
+			u.Type(), pkg.Name, slices.Sorted(maps.Keys(resources)))
 	}
 
 	return p.Provider{

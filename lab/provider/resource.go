@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	p "github.com/pulumi/pulumi-go-provider"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 )
 
@@ -244,6 +243,3 @@ func merge(under, over property.Map) property.Map {
 	}
 	return under
 }
-
-// typeOf is the type token in a URN.
-func typeOf(u urn.URN) string { return string(u.Type()) }

@@ -57,10 +57,11 @@ func address(e endpoint) string {
 
 // dial returns a client whose Close also closes the way to it.
 func dial(ctx context.Context, host endpoint, proxy *endpoint) (*ssh.Client, error) {
-	config, err := clientConfig(host)
+	config, done, err := clientConfig(host)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if proxy == nil {
 		return attempt(ctx, "Dial", *host.DialErrorLimit, func() (*ssh.Client, error) {
 			dialer := net.Dialer{Timeout: config.Timeout}
@@ -117,9 +118,10 @@ func handshake(ctx context.Context, conn net.Conn, address string, config *ssh.C
 	return ssh.NewClient(sshConn, channels, requests), nil
 }
 
-// clientConfig pins the host key when there is one.
-func clientConfig(e endpoint) (*ssh.ClientConfig, error) {
-	config := &ssh.ClientConfig{
+// clientConfig pins the host key when there is one. done lets go of the SSH
+// agent, which is needed until the handshake is over.
+func clientConfig(e endpoint) (config *ssh.ClientConfig, done func(), err error) {
+	config = &ssh.ClientConfig{
 		User:            *e.User,
 		Timeout:         time.Duration(*e.PerDialTimeout) * time.Second,
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // what the plugin does without a hostKey
@@ -127,7 +129,7 @@ func clientConfig(e endpoint) (*ssh.ClientConfig, error) {
 	if e.HostKey != nil {
 		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(*e.HostKey))
 		if err != nil {
-			return nil, fmt.Errorf("failed to parse host key: %w", err)
+			return nil, nil, fmt.Errorf("failed to parse host key: %w", err)
 		}
 		config.HostKeyCallback = ssh.FixedHostKey(key)
 		config.HostKeyAlgorithms = []string{key.Type()}
@@ -136,7 +138,7 @@ func clientConfig(e endpoint) (*ssh.ClientConfig, error) {
 	if e.PrivateKey != nil {
 		signer, err := signerOf(e)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		config.Auth = append(config.Auth, ssh.PublicKeys(signer))
 	}
@@ -148,14 +150,15 @@ func clientConfig(e endpoint) (*ssh.ClientConfig, error) {
 	if e.AgentSocketPath != nil {
 		socket = *e.AgentSocketPath
 	}
-	if socket != "" {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			return nil, err
-		}
-		config.Auth = append(config.Auth, ssh.PublicKeysCallback(agent.NewClient(conn).Signers))
+	if socket == "" {
+		return config, func() {}, nil
 	}
-	return config, nil
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.Auth = append(config.Auth, ssh.PublicKeysCallback(agent.NewClient(conn).Signers))
+	return config, func() { conn.Close() }, nil
 }
 
 func signerOf(e endpoint) (ssh.Signer, error) {

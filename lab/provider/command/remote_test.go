@@ -3,6 +3,8 @@ package command_test
 import (
 	"context"
 	"maps"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,8 @@ import (
 	rpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -237,7 +241,29 @@ func TestRemoteCheck(t *testing.T) {
 	assert.Equal(t, []string{`logging: "all" is not one of stdout, stderr, stdoutAndStderr, none`}, failures)
 }
 
+// startAgent serves an SSH agent that holds key, and returns its socket.
+func startAgent(t *testing.T, key string) string {
+	private, err := ssh.ParseRawPrivateKey([]byte(key))
+	require.NoError(t, err)
+	keys := agent.NewKeyring()
+	require.NoError(t, keys.Add(agent.AddedKey{PrivateKey: private}))
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent"))
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = agent.ServeAgent(keys, conn) }()
+		}
+	}()
+	return listener.Addr().String()
+}
+
 func TestRemoteConnection(t *testing.T) {
+	t.Setenv("SSH_AUTH_SOCK", "")
 	server := newSSHD(t)
 	otherHost := newSSHD(t)
 	otherKey := newSSHD(t).clientKey
@@ -251,6 +277,13 @@ func TestRemoteConnection(t *testing.T) {
 		"key and pinned host key": {dials: 1},
 		"password": {
 			changes: props{"privateKey": {}, "password": str("open sesame")}, dials: 1,
+		},
+		"key in an agent": {
+			changes: props{"privateKey": {}, "agentSocketPath": str(startAgent(t, server.clientKey))}, dials: 1,
+		},
+		"agent that is not there": {
+			changes: props{"agentSocketPath": str("/nowhere")},
+			err:     "dial unix /nowhere: connect: no such file or directory",
 		},
 		"host key that is not the server's": {
 			changes: props{"hostKey": str(otherHost.hostKey), "dialErrorLimit": property.New(0.0)}, dials: 1,
