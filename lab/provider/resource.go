@@ -98,7 +98,7 @@ func (r *resource) check(ctx context.Context, req p.CheckRequest) p.CheckRespons
 	if r.AutoName && inputs.Get("name").IsNull() {
 		name := req.State.Get("name")
 		if name.IsNull() {
-			name = property.New(fmt.Sprintf("%s-%07x", req.Urn.Name(), rand.Uint32N(1<<28)))
+			name = property.New(fmt.Sprintf("%s-%07x", req.Urn.Name(), rand.Uint32N(1<<28))) //nolint:gosec // no secret
 		}
 		inputs = inputs.Set("name", name)
 	}

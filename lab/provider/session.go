@@ -60,7 +60,7 @@ func (s *session) intercept(
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, sessionKey{}, s))
 	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
+	defer context.AfterFunc(s.ctx, cancel)() //nolint:contextcheck // the session ends the call, too
 	if timed, ok := req.(interface{ GetTimeout() float64 }); ok && timed.GetTimeout() > 0 {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(timed.GetTimeout()*float64(time.Second)))
 		defer cancel()

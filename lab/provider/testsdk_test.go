@@ -20,7 +20,7 @@ type thingArgs struct {
 	Weight   *float64          `pulumi:"weight"`
 	Disks    []disk            `pulumi:"disks"`
 	Labels   map[string]string `pulumi:"labels"`
-	Anything interface{}       `pulumi:"anything"`
+	Anything any               `pulumi:"anything"`
 	Source   pulumi.Asset      `pulumi:"source"`
 	Token    *string           `pulumi:"token"`
 }

@@ -57,7 +57,7 @@ func address(e endpoint) string {
 
 // dial returns a client whose Close also closes the way to it.
 func dial(ctx context.Context, host endpoint, proxy *endpoint) (*ssh.Client, error) {
-	config, done, err := clientConfig(host)
+	config, done, err := clientConfig(ctx, host)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func handshake(ctx context.Context, conn net.Conn, address string, config *ssh.C
 
 // clientConfig pins the host key when there is one. done lets go of the SSH
 // agent, which is needed until the handshake is over.
-func clientConfig(e endpoint) (config *ssh.ClientConfig, done func(), err error) {
+func clientConfig(ctx context.Context, e endpoint) (config *ssh.ClientConfig, done func(), err error) {
 	config = &ssh.ClientConfig{
 		User:            *e.User,
 		Timeout:         time.Duration(*e.PerDialTimeout) * time.Second,
@@ -153,7 +153,7 @@ func clientConfig(e endpoint) (config *ssh.ClientConfig, done func(), err error)
 	if socket == "" {
 		return config, func() {}, nil
 	}
-	conn, err := net.Dial("unix", socket)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil, nil, err
 	}

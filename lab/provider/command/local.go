@@ -54,7 +54,7 @@ func runLocal(ctx context.Context, command string, inputs property.Map, last out
 		own.Interpreter = []string{"/bin/sh", "-c"}
 	}
 	args := append(slices.Clone(own.Interpreter), command)
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // running commands is its purpose
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	// A child that outlives a cancelled command may keep its output open.
 	cmd.WaitDelay = time.Second
 	cmd.Dir = own.Dir
