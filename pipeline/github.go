@@ -30,6 +30,8 @@ type GitHub struct {
 	// because it writes workflow files to the default branch. Required, unless
 	// the rulesets are disabled.
 	BypassActor *BypassActor `json:"bypassActor"`
+	// Who may create release tags. Default: the repository's admins.
+	Releasers []BypassActor `json:"releasers"`
 	// Deployment environment of the release workflow.
 	Environment Environment `json:"environment"`
 	// This repository, whose release workflow is called. Required.
@@ -47,12 +49,12 @@ type GitHub struct {
 
 // BypassActor may bypass rulesets.
 type BypassActor struct {
-	// Number of the actor: of the team, of the GitHub App, or of the role (5 is
-	// admin). None for DeployKey.
+	// Number of the team, of the GitHub App, or of the role (5 is admin). The
+	// other types have none.
 	ID int `json:"id"`
 	// RepositoryRole, Team, Integration, OrganizationAdmin or DeployKey. Required.
 	Type string `json:"type"`
-	// When: always, pullRequest (only by pull request) or exempt.
+	// How: always, or exempt, which leaves no entry in the ruleset's insights.
 	Mode string `json:"mode" default:"always"`
 }
 
@@ -78,6 +80,8 @@ type InfraRepository struct {
 	Repository string `json:"repository"`
 	// Commit whose workflow is called: 40 hexadecimal digits.
 	Ref string `json:"ref"`
+	// What that commit is known as, such as v1.2.0; a comment in the workflow.
+	Version string `json:"version"`
 }
 
 // SizeLimits are what the workflows of the gateway's repository enforce.
@@ -120,6 +124,9 @@ func (g *GitHub) check(r *report, path, stack string) {
 	r.oneOf(path+".enforcement", g.Enforcement, "active", "evaluate", "disabled")
 	r.between(path+".requiredReviews", g.RequiredReviews, 0, mostReviews, "")
 	g.checkBypassActor(r, path+".bypassActor")
+	for i, releaser := range g.Releasers {
+		releaser.check(r, elementPath(path+".releasers", i))
+	}
 	reviewers := g.Environment.Reviewers
 	if count := len(reviewers.Users) + len(reviewers.Teams); count > mostReviewers {
 		r.wrong(path+".environment.reviewers", fmt.Sprintf("%d reviewers", count), "at most %d users and teams together", mostReviewers)
@@ -152,11 +159,18 @@ func (g *GitHub) checkBypassActor(r *report, path string) {
 		}
 		return
 	}
-	actor := g.BypassActor
-	r.oneOf(path+".type", actor.Type, "RepositoryRole", "Team", "Integration", "OrganizationAdmin", "DeployKey")
-	r.oneOf(path+".mode", actor.Mode, "always", "pullRequest", "exempt")
-	if actor.Type != "DeployKey" && actor.ID < 1 {
-		r.wrong(path+".id", r.number(path+".id", actor.ID), "the actor's number")
+	g.BypassActor.check(r, path)
+}
+
+func (a BypassActor) check(r *report, path string) {
+	numbered := []string{"RepositoryRole", "Team", "Integration"}
+	r.oneOf(path+".type", a.Type, append(numbered, "OrganizationAdmin", "DeployKey")...)
+	r.oneOf(path+".mode", a.Mode, "always", "exempt")
+	switch {
+	case slices.Contains(numbered, a.Type) && a.ID < 1:
+		r.wrong(path+".id", r.number(path+".id", a.ID), "the number of the %s", a.Type)
+	case !slices.Contains(numbered, a.Type) && a.ID != 0:
+		r.wrong(path+".id", r.number(path+".id", a.ID), "no number, because there is only one %s", a.Type)
 	}
 }
 

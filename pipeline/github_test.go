@@ -21,10 +21,9 @@ func TestWrongGitHub(t *testing.T) {
 			"clawft:github.repository: got nothing; want the repository's name, without its owner",
 		}},
 		{"everything wrong", map[string]string{"github": "{owner: a/b, repository: a/b, defaultBranch: -x, enforcement: strict, requiredReviews: 11," +
-			"bypassActor: {type: Robot, mode: sometimes}, environment: {reviewers: {users: [1, 2, 3, 4], teams: [5, 6, 7]}}," +
+			"bypassActor: {type: Robot, mode: pullRequest}, releasers: [{type: Team}, {id: 1, type: OrganizationAdmin}], environment: {reviewers: {users: [1, 2, 3, 4], teams: [5, 6, 7]}}," +
 			"infra: {repository: infra, ref: v1}, toolchain: stable, limits: {binaryMiB: 0}, variables: {lower: x, GITHUB_X: x}}"}, []string{
-			"clawft:github.bypassActor.id: got nothing; want the actor's number",
-			`clawft:github.bypassActor.mode: got "sometimes"; want one of always, pullRequest, exempt`,
+			`clawft:github.bypassActor.mode: got "pullRequest"; want one of always, exempt`,
 			`clawft:github.bypassActor.type: got "Robot"; want one of RepositoryRole, Team, Integration, OrganizationAdmin, DeployKey`,
 			`clawft:github.defaultBranch: got "-x"; want a branch name, such as main`,
 			`clawft:github.enforcement: got "strict"; want one of active, evaluate, disabled`,
@@ -33,6 +32,8 @@ func TestWrongGitHub(t *testing.T) {
 			`clawft:github.infra.repository: got "infra"; want this repository as owner/name, such as clawft/infra`,
 			"clawft:github.limits.binaryMiB: got 0; want 1 to 1024 MiB",
 			`clawft:github.owner: got "a/b"; want the user or organization that owns the repository`,
+			"clawft:github.releasers[0].id: got nothing; want the number of the Team",
+			"clawft:github.releasers[1].id: got 1; want no number, because there is only one OrganizationAdmin",
 			`clawft:github.repository: got "a/b"; want the repository's name, without its owner`,
 			"clawft:github.requiredReviews: got 11; want 0 to 10",
 			`clawft:github.toolchain: got "stable"; want a Rust version in quotes, such as "1.93"`,

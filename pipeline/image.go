@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/components"
 )
 
 // Image is the gateway's image and where it comes from: exactly one of Source,
@@ -48,6 +50,8 @@ type Image struct {
 	// User who pulls on the hosts, with `registryPullToken`. Default: `username`.
 	PullUsername string `json:"pullUsername"`
 
+	// Subdirectory of a git source: what stands behind #ref: in its URL.
+	Subdirectory string `json:"-"`
 	// Push is nil if the stack gives no credentials to push with.
 	Push *RegistryLogin `json:"-"`
 	// Pull is nil if the image is public.
@@ -84,12 +88,40 @@ type RegistryLogin struct {
 // Git is true if the image is built from a git repository.
 func (i Image) Git() bool { return isGitURL(i.Source) }
 
-// Context is the build context: URL#ref, or a local directory.
-func (i Image) Context() string {
-	if !i.Git() {
+// pinned is the build context: a local directory as it stands there, or the git
+// source at a commit.
+func (i Image) pinned(commit string) string {
+	switch {
+	case !i.Git():
 		return i.Source
+	case i.Subdirectory != "":
+		return i.Source + "#" + commit + ":" + i.Subdirectory
 	}
-	return i.Source + "#" + i.Ref
+	return i.Source + "#" + commit
+}
+
+// sourceLabel is the address of the source repository for the image's labels,
+// or "" where there is none to show.
+func (i Image) sourceLabel() string {
+	if !strings.HasPrefix(i.Source, "http") {
+		return ""
+	}
+	return strings.TrimSuffix(i.Source, ".git")
+}
+
+// component resolves the type auto.
+func (c Cache) component() components.Cache {
+	switch {
+	case c.Type == "local":
+		return components.Cache{Type: c.Type, Ref: c.Path}
+	case c.Type == "none":
+		return components.Cache{}
+	case c.Type == "auto" && os.Getenv("GITHUB_ACTIONS") == "true":
+		return components.Cache{Type: "gha"}
+	case c.Type == "auto":
+		return components.Cache{Type: "registry", Ref: c.Ref}
+	}
+	return components.Cache{Type: c.Type, Ref: c.Ref}
 }
 
 const (
@@ -108,6 +140,9 @@ var (
 	argumentPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	secretLike        = regexp.MustCompile(`(?i)(TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|PRIVATE_?KEY)$`)
 )
+
+// ownArguments are the build arguments that the pipeline sets.
+var ownArguments = []string{"VERSION", "REVISION", "SOURCE", "BUILDKIT_MULTI_PLATFORM"}
 
 func isGitURL(source string) bool { return gitURLPattern.MatchString(source) }
 
@@ -257,6 +292,8 @@ func (i *Image) checkBuild(r *report, path string) {
 	for _, name := range slices.Sorted(maps.Keys(i.BuildArgs)) {
 		at := path + ".buildArgs." + name
 		switch {
+		case slices.Contains(ownArguments, name):
+			r.wrong(at, "a reserved name", "another name: the pipeline sets %s itself", name)
 		case !argumentPattern.MatchString(name):
 			r.wrong(at, "the name "+quote(name), "letters, digits and _, not starting with a digit")
 		case secretLike.MatchString(name):
@@ -310,7 +347,8 @@ func (i *Image) checkLogins(r *report, prefix string, given *settings) {
 // complete fills in what follows from other values.
 func (i *Image) complete(s *settings) {
 	if url, fragment, found := strings.Cut(i.Source, "#"); found && i.Git() {
-		i.Source, i.Ref = url, fragment
+		i.Source = url
+		i.Ref, i.Subdirectory, _ = strings.Cut(fragment, ":")
 	}
 	slices.Sort(i.Platforms)
 	if i.Cache.Ref == "" && slices.Contains([]string{"auto", "registry"}, i.Cache.Type) {

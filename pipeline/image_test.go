@@ -1,6 +1,10 @@
 package pipeline
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/clawft/infra/components"
+)
 
 func imageWith(keys string) map[string]string {
 	return map[string]string{"image": "{repository: ghcr.io/clawft/clawft, " + keys + "}"}
@@ -70,9 +74,10 @@ func TestWrongImages(t *testing.T) {
 		{"no platform", imageWith(fixed + ", platforms: []"), []string{
 			"clawft:image.platforms: got an empty list; want at least one of linux/amd64, linux/arm64",
 		}},
-		{"build arguments", imageWith(fixed + ", buildArgs: {1ST: a, CARGO_TOKEN: b}, contexts: {base: ''}"), []string{
+		{"build arguments", imageWith(fixed + ", buildArgs: {1ST: a, CARGO_TOKEN: b, VERSION: c}, contexts: {base: ''}"), []string{
 			`clawft:image.buildArgs.1ST: got the name "1ST"; want letters, digits and _, not starting with a digit`,
 			"clawft:image.buildArgs.CARGO_TOKEN: got what looks like a secret; want no secret here: build arguments can be read from the image",
+			"clawft:image.buildArgs.VERSION: got a reserved name; want another name: the pipeline sets VERSION itself",
 			`clawft:image.contexts.base: got ""; want a directory, a git URL, or docker-image:// and a reference`,
 		}},
 		{"builder and cache", imageWith(fixed + ", builder: {name: -x, driver: remote}, cache: {type: s3, path: /tmp/cache}"), []string{
@@ -103,23 +108,47 @@ func TestWrongImages(t *testing.T) {
 
 func TestImageContexts(t *testing.T) {
 	const url = "https://github.com/weave-logic-ai/clawft.git"
-	for _, c := range []struct{ name, keys, source, ref, context string }{
-		{"git at the version's tag", "source: '" + url + "'", url, "v0.6.19", url + "#v0.6.19"},
-		{"git at a ref", "source: '" + url + "', ref: main", url, "main", url + "#main"},
-		{"git with a fragment", "source: '" + url + "#main:crates'", url, "main:crates", url + "#main:crates"},
-		{"git over SSH", "source: 'git@github.com:x/y.git'", "git@github.com:x/y.git", "v0.6.19", "git@github.com:x/y.git#v0.6.19"},
-		{"directory", "source: ./src", "./src", "", "./src"},
+	for _, c := range []struct{ name, keys, ref, pinned, label string }{
+		{"git at the version's tag", "source: '" + url + "'", "v0.6.19", url + "#COMMIT", "https://github.com/weave-logic-ai/clawft"},
+		{"git at a ref", "source: '" + url + "', ref: main", "main", url + "#COMMIT", "https://github.com/weave-logic-ai/clawft"},
+		{"git with a fragment", "source: '" + url + "#main:crates'", "main", url + "#COMMIT:crates", "https://github.com/weave-logic-ai/clawft"},
+		{"git over SSH", "source: 'git@github.com:x/y.git'", "v0.6.19", "git@github.com:x/y.git#COMMIT", ""},
+		{"directory", "source: ./src", "", "./src", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, err := with(imageWith(c.keys)).load(t, "dev")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := cfg.Image; got.Source != c.source || got.Ref != c.ref || got.Context() != c.context {
-				t.Errorf("got source %q, ref %q, context %q", got.Source, got.Ref, got.Context())
+			if got := cfg.Image; got.Ref != c.ref || got.pinned("COMMIT") != c.pinned || got.sourceLabel() != c.label {
+				t.Errorf("got ref %q, context %q, label %q", got.Ref, got.pinned("COMMIT"), got.sourceLabel())
 			}
-			if want := "ghcr.io/clawft/clawft:buildcache"; cfg.Image.Cache.Ref != want {
-				t.Errorf("cache: got %q, want %q", cfg.Image.Cache.Ref, want)
+		})
+	}
+}
+
+func TestCaches(t *testing.T) {
+	registry := components.Cache{Type: "registry", Ref: "ghcr.io/clawft/clawft:buildcache"}
+	for _, c := range []struct {
+		keys, actions string
+		want          components.Cache
+	}{
+		{"", "", registry},
+		{"cache: {type: auto}", "true", components.Cache{Type: "gha"}},
+		{"cache: {type: registry}", "true", registry},
+		{"cache: {type: registry, ref: r.example/c}", "", components.Cache{Type: "registry", Ref: "r.example/c"}},
+		{"cache: {type: local, path: /var/cache/build}", "", components.Cache{Type: "local", Ref: "/var/cache/build"}},
+		{"cache: {type: gha}", "", components.Cache{Type: "gha"}},
+		{"cache: {type: none}", "true", components.Cache{}},
+	} {
+		t.Run(c.keys+" "+c.actions, func(t *testing.T) {
+			t.Setenv("GITHUB_ACTIONS", c.actions)
+			cfg, err := with(imageWith("source: src, "+c.keys)).load(t, "dev")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cfg.Image.Cache.component(); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
 	}
