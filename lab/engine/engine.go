@@ -32,7 +32,7 @@ func Ensure(ctx context.Context, root string, progress Progress) error {
 		return err
 	}
 	if version, err = ask(ctx); err == nil {
-		progress("using the Docker engine %s, which systemd has started", version)
+		progress("using the Docker engine %s, which its package has started", version)
 		return nil
 	}
 	if underSystemd() {
@@ -60,6 +60,12 @@ func elsewhere(why error) error {
 			"run the lab as root, or run `sudo adduser $USER docker` and log in again: %w", why)
 	}
 	return nil
+}
+
+// underSystemd is the test that sd_booted(3) documents.
+func underSystemd() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil
 }
 
 // ask returns the version of the engine that answers. It uses the client, which

@@ -113,11 +113,6 @@ func aptGet(ctx context.Context, args ...string) (string, error) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "LC_ALL=C")
-	if !underSystemd() {
-		// Without systemd the packages' scripts may start daemons by themselves.
-		// In run level 1 they do not, and the lab's engine is the lab's to end.
-		cmd.Env = append(cmd.Env, "RUNLEVEL=1")
-	}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	err := cmd.Run()
@@ -125,12 +120,6 @@ func aptGet(ctx context.Context, args ...string) (string, error) {
 		err = context.Cause(ctx)
 	}
 	return said.String(), err
-}
-
-// underSystemd is the test that sd_booted(3) documents.
-func underSystemd() bool {
-	_, err := os.Stat("/run/systemd/system")
-	return err == nil
 }
 
 func lastLines(text string, n int) string {

@@ -36,8 +36,8 @@ var (
 		VersionVariable: "github.com/rhysd/actionlint.version",
 		BuildTime:       "half a minute",
 	}
-	GolangciLint = Tool{Name: "golangci-lint", BuildTime: "2 to 3 minutes"}
-	Act          = Tool{Name: "act", BuildTime: "2 minutes"}
+	GolangciLint = Tool{Name: "golangci-lint", BuildTime: "1 to 2 minutes"}
+	Act          = Tool{Name: "act", BuildTime: "1 minute"}
 )
 
 // dir is the tool's module.
