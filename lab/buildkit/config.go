@@ -30,7 +30,8 @@ func (o *Options) config() []byte {
 	fmt.Fprintf(&b, "defaultCgroupParent = %q\n", cgroupName(o.Dir))
 	fmt.Fprintf(&b, "gc = true\nmaxUsedSpace = %q\n", cacheLimit)
 	for _, registry := range slices.Sorted(maps.Keys(o.Registries)) {
-		fmt.Fprintf(&b, "\n[registry.%q]\nca = [%q]\n", registry, o.Registries[registry])
+		// BuildKit would otherwise talk to a loopback address without TLS.
+		fmt.Fprintf(&b, "\n[registry.%q]\nhttp = false\nca = [%q]\n", registry, o.Registries[registry])
 	}
 	return b.Bytes()
 }
