@@ -1,0 +1,98 @@
+package components
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// AccessArgs says who may reach the Hetzner servers of a stack.
+type AccessArgs struct {
+	// PublicKey is the OpenSSH public key that new servers accept for root.
+	PublicKey pulumi.StringInput
+	// AllowedSources are the CIDR blocks from which SSH is reachable.
+	AllowedSources []string
+	// Labels are set on every resource.
+	Labels map[string]string
+}
+
+// Access is what all Hetzner servers of a stack share: the SSH key that they
+// accept at first boot and the firewall in front of them. SSH is the only port
+// that the firewall opens; the gateway's API has no authentication of its own
+// and is reached through an SSH tunnel.
+type Access struct {
+	pulumi.ResourceState
+
+	SSHKeyName pulumi.StringOutput
+	FirewallID pulumi.IntOutput
+}
+
+// NewAccess registers the SSH key and the firewall.
+func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulumi.ResourceOption) (*Access, error) {
+	access := &Access{}
+	if err := ctx.RegisterComponentResource("clawft:index:Access", name, access, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(access)
+	physical := fmt.Sprintf("%s-%s-%s", ctx.Project(), ctx.Stack(), name)
+
+	key, err := hcloud.NewSshKey(ctx, name+"-key", &hcloud.SshKeyArgs{
+		Name:      pulumi.String(physical),
+		PublicKey: trimmed(args.PublicKey),
+		Labels:    pulumi.ToStringMap(args.Labels),
+	}, parent, pulumi.DeleteBeforeReplace(true)) // names and fingerprints are unique in a Hetzner project
+	if err != nil {
+		return nil, fmt.Errorf("registering the SSH key: %w", err)
+	}
+
+	everywhere := pulumi.ToStringArray([]string{"0.0.0.0/0", "::/0"})
+	firewall, err := hcloud.NewFirewall(ctx, name+"-firewall", &hcloud.FirewallArgs{
+		Name:   pulumi.String(physical),
+		Labels: pulumi.ToStringMap(args.Labels),
+		Rules: hcloud.FirewallRuleArray{
+			&hcloud.FirewallRuleArgs{
+				Description: pulumi.String("SSH"),
+				Direction:   pulumi.String("in"),
+				Protocol:    pulumi.String("tcp"),
+				Port:        pulumi.String("22"),
+				SourceIps:   pulumi.ToStringArray(args.AllowedSources),
+			},
+			&hcloud.FirewallRuleArgs{
+				Description: pulumi.String("ICMP, for path MTU discovery and ping"),
+				Direction:   pulumi.String("in"),
+				Protocol:    pulumi.String("icmp"),
+				SourceIps:   everywhere,
+			},
+		},
+	}, parent)
+	if err != nil {
+		return nil, fmt.Errorf("registering the firewall: %w", err)
+	}
+
+	access.SSHKeyName = key.Name
+	access.FirewallID = numericID(firewall.ID())
+	return access, ctx.RegisterResourceOutputs(access, pulumi.Map{
+		"sshKeyName": access.SSHKeyName,
+		"firewallId": access.FirewallID,
+	})
+}
+
+// trimmed drops surrounding white space: OpenSSH keys come with a final
+// newline, which the Hetzner API drops, so that keeping it would show as drift.
+func trimmed(text pulumi.StringInput) pulumi.StringOutput {
+	return text.ToStringOutput().ApplyT(strings.TrimSpace).(pulumi.StringOutput)
+}
+
+// numericID converts a Hetzner resource's ID, a decimal number given as text.
+func numericID(id pulumi.IDOutput) pulumi.IntOutput {
+	return id.ApplyT(func(id pulumi.ID) (int, error) {
+		number, err := strconv.Atoi(string(id))
+		if err != nil {
+			return 0, fmt.Errorf("reading the numeric ID %q: %w", id, err)
+		}
+		return number, nil
+	}).(pulumi.IntOutput)
+}

@@ -1,0 +1,262 @@
+package components
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
+	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
+	"github.com/pulumi/pulumi-tls/sdk/v5/go/tls"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"golang.org/x/crypto/ssh"
+
+	cloudinit "github.com/clawft/infra/cloud-init"
+)
+
+// sshDialLimit is how often an SSH connection is tried before a step fails. The
+// plugin backs off to 5 s between tries, so a server has about 5 minutes from
+// its creation to answer.
+const sshDialLimit = 60
+
+// HcloudServer describes a server to create at Hetzner.
+type HcloudServer struct {
+	// Type is the server type, such as "cax11". A change resizes the server in
+	// place, with a reboot.
+	Type string
+	// Location is the data centre location, such as "nbg1". A change replaces
+	// the server.
+	Location string
+	// Image is the operating system image, such as "debian-12". A change
+	// replaces the server.
+	Image string
+}
+
+// ExistingMachine describes a machine that somebody else created.
+type ExistingMachine struct {
+	// Address is its IP address or DNS name.
+	Address string
+	// Port is its SSH port.
+	Port int
+	// User logs in by key; any other than root needs password-less sudo.
+	User string
+	// HostKey is its SSH host key in OpenSSH format: "ssh-ed25519 AAAA…".
+	HostKey string
+}
+
+// HostArgs describes a machine that runs a gateway. Exactly one of Server and
+// Machine is set.
+type HostArgs struct {
+	Server  *HcloudServer
+	Machine *ExistingMachine
+	// Access is required with Server.
+	Access *Access
+	// SSHPrivateKey is the key, in OpenSSH or PEM format, that logs in.
+	SSHPrivateKey pulumi.StringInput
+	// Protect guards the server and its address against deletion, by Pulumi and
+	// by the Hetzner API.
+	Protect bool
+	// Labels are set on Hetzner resources.
+	Labels map[string]string
+}
+
+// Host is a machine that is ready to run a gateway: reachable with a host key
+// known beforehand, booted, and prepared by the bootstrap script.
+type Host struct {
+	pulumi.ResourceState
+
+	// Address is where SSH is reached.
+	Address pulumi.StringOutput
+	// User is the SSH user.
+	User string
+	// Port is the SSH port.
+	Port int
+	// HostKey is the machine's public SSH host key.
+	HostKey pulumi.StringOutput
+	// MachineID changes when the machine behind the address is another one.
+	MachineID pulumi.StringOutput
+
+	connection remote.ConnectionArgs
+	bootstrap  pulumi.Resource
+}
+
+// NewHost registers the machine and the steps that make it ready.
+func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.ResourceOption) (*Host, error) {
+	if (args.Server == nil) == (args.Machine == nil) {
+		return nil, errors.New("a host is either a Hetzner server or an existing machine")
+	}
+	host := &Host{}
+	if err := ctx.RegisterComponentResource("clawft:index:Host", name, host, opts...); err != nil {
+		return nil, err
+	}
+
+	if args.Server != nil {
+		if err := host.createServer(ctx, name, args); err != nil {
+			return nil, err
+		}
+	} else {
+		host.Address = pulumi.String(args.Machine.Address).ToStringOutput()
+		host.User = args.Machine.User
+		host.Port = args.Machine.Port
+		host.HostKey = pulumi.String(args.Machine.HostKey).ToStringOutput()
+		fingerprint, err := fingerprintOf(args.Machine.HostKey)
+		if err != nil {
+			return nil, err
+		}
+		host.MachineID = pulumi.String(fingerprint).ToStringOutput()
+	}
+
+	host.connection = remote.ConnectionArgs{
+		Host:           host.Address,
+		Port:           pulumi.Float64(host.Port),
+		User:           pulumi.String(host.User),
+		PrivateKey:     args.SSHPrivateKey.ToStringOutput().ToStringPtrOutput(),
+		HostKey:        host.HostKey.ToStringPtrOutput(),
+		DialErrorLimit: pulumi.Int(sshDialLimit),
+	}
+
+	ready, err := host.run(ctx, name+"-ready", commandArgs{
+		Create: pulumi.String(host.command("bash -s")),
+		Stdin:  host.perMachine(cloudinit.Readiness()),
+	}, pulumi.Parent(host))
+	if err != nil {
+		return nil, fmt.Errorf("registering the readiness step: %w", err)
+	}
+	host.bootstrap, err = host.run(ctx, name+"-bootstrap", commandArgs{
+		Create: pulumi.String(host.command("bash -s")),
+		Stdin:  host.perMachine(cloudinit.Bootstrap()),
+	}, pulumi.Parent(host), pulumi.DependsOn([]pulumi.Resource{ready}))
+	if err != nil {
+		return nil, fmt.Errorf("registering the bootstrap step: %w", err)
+	}
+
+	return host, ctx.RegisterResourceOutputs(host, pulumi.Map{
+		"address": host.Address,
+		"hostKey": host.HostKey,
+	})
+}
+
+// createServer registers a Hetzner server with an address and a host key of its
+// own, both of which outlive a replacement of the server.
+func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs) error {
+	if args.Access == nil {
+		return errors.New("a Hetzner server needs an SSH key and a firewall (HostArgs.Access)")
+	}
+	parent := pulumi.Parent(host)
+	labels := pulumi.ToStringMap(args.Labels)
+
+	key, err := tls.NewPrivateKey(ctx, name+"-host-key", &tls.PrivateKeyArgs{
+		Algorithm: pulumi.String("ED25519"),
+	}, parent)
+	if err != nil {
+		return fmt.Errorf("registering the SSH host key: %w", err)
+	}
+	config := pulumi.All(key.PrivateKeyOpenssh, key.PublicKeyOpenssh).ApplyT(func(pair []any) (string, error) {
+		return cloudinit.CloudConfig(cloudinit.CloudConfigArgs{
+			HostKeyPrivate: pair[0].(string),
+			HostKeyPublic:  pair[1].(string),
+		})
+	}).(pulumi.StringOutput)
+	userData := cloudinitUserData(ctx, []cloudinitPart{
+		{ContentType: "text/cloud-config", Filename: "cloud-config.yaml", Content: config},
+		{ContentType: "text/x-shellscript", Filename: "bootstrap.sh", Content: pulumi.String(cloudinit.Bootstrap())},
+	}, parent)
+
+	address, err := hcloud.NewPrimaryIp(ctx, name+"-ipv4", &hcloud.PrimaryIpArgs{
+		Name:             pulumi.String(name + "-ipv4"),
+		Type:             pulumi.String("ipv4"),
+		AssigneeType:     pulumi.String("server"),
+		Location:         pulumi.String(args.Server.Location),
+		AutoDelete:       pulumi.Bool(false),
+		DeleteProtection: pulumi.Bool(args.Protect),
+		Labels:           labels,
+	}, parent, pulumi.Protect(args.Protect), pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return fmt.Errorf("registering the primary IP: %w", err)
+	}
+
+	server, err := hcloud.NewServer(ctx, name+"-server", &hcloud.ServerArgs{
+		Name:        pulumi.String(name),
+		ServerType:  pulumi.String(args.Server.Type),
+		Location:    pulumi.String(args.Server.Location),
+		Image:       pulumi.String(args.Server.Image),
+		SshKeys:     pulumi.StringArray{args.Access.SSHKeyName},
+		FirewallIds: pulumi.IntArray{args.Access.FirewallID},
+		UserData:    userData,
+		PublicNets: hcloud.ServerPublicNetArray{&hcloud.ServerPublicNetArgs{
+			Ipv4:        numericID(address.ID()),
+			Ipv4Enabled: pulumi.Bool(true),
+			Ipv6Enabled: pulumi.Bool(true),
+		}},
+		// The disk is kept at its size on a resize, so that it can be undone.
+		KeepDisk:               pulumi.Bool(true),
+		DeleteProtection:       pulumi.Bool(args.Protect),
+		RebuildProtection:      pulumi.Bool(args.Protect),
+		ShutdownBeforeDeletion: pulumi.Bool(true),
+		Labels:                 labels,
+	}, parent, pulumi.Protect(args.Protect),
+		// Both are read at first boot only, and a change of either would replace
+		// the server; what changes later is delivered over SSH.
+		pulumi.IgnoreChanges([]string{"userData", "sshKeys"}),
+		// The name and the address can belong to one server at a time.
+		pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return fmt.Errorf("registering the server: %w", err)
+	}
+
+	// The server must exist before anything connects to its address.
+	host.Address = pulumi.All(address.IpAddress, server.ID()).ApplyT(func(all []any) string {
+		return all[0].(string)
+	}).(pulumi.StringOutput)
+	host.User = "root"
+	host.Port = 22
+	host.HostKey = trimmed(key.PublicKeyOpenssh)
+	host.MachineID = server.ID().ToStringOutput()
+	return nil
+}
+
+// fingerprintOf names an existing machine by its host key.
+func fingerprintOf(hostKey string) (string, error) {
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(hostKey))
+	if err != nil {
+		return "", fmt.Errorf("reading the SSH host key %q: %w", hostKey, err)
+	}
+	return ssh.FingerprintSHA256(key), nil
+}
+
+// perMachine prepends a comment that differs when the machine does, so that a
+// script runs again on a replaced server whose address and keys are the same.
+func (host *Host) perMachine(script string) pulumi.StringOutput {
+	return host.MachineID.ApplyT(func(id string) string {
+		return "# machine: " + id + "\n" + script
+	}).(pulumi.StringOutput)
+}
+
+// command prefixes sudo where the SSH user is not root.
+func (host *Host) command(line string) string {
+	if host.User == "root" {
+		return line
+	}
+	return "sudo -n " + line
+}
+
+// commandArgs is what differs between the remote commands of a host.
+type commandArgs struct {
+	Create pulumi.StringInput
+	Delete string
+	Stdin  pulumi.StringInput
+}
+
+// run registers a remote command on the host.
+func (host *Host) run(ctx *pulumi.Context, name string, args commandArgs, opts ...pulumi.ResourceOption) (*remote.Command, error) {
+	command := &remote.CommandArgs{
+		Connection: host.connection,
+		Create:     args.Create.ToStringOutput().ToStringPtrOutput(),
+		Stdin:      args.Stdin.ToStringOutput().ToStringPtrOutput(),
+		// sshd would have to accept the variables (AcceptEnv), and no script reads them.
+		AddPreviousOutputInEnv: pulumi.Bool(false),
+	}
+	if args.Delete != "" {
+		command.Delete = pulumi.String(args.Delete)
+	}
+	return remote.NewCommand(ctx, name, command, opts...)
+}

@@ -1,0 +1,224 @@
+package components
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/pulumi/pulumi-docker-build/sdk/go/dockerbuild"
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// ImageArgs describes an image to build and push.
+type ImageArgs struct {
+	// Repository is registry/path in lower case, without a tag.
+	Repository string
+	// Version is the release version; it becomes a label and the build argument
+	// VERSION.
+	Version string
+	// Context is the build context: a directory, relative to the project so that
+	// it is the same on every machine, or a git URL with a commit as its
+	// fragment.
+	Context string
+	// Revision is the commit that the context was taken from, if known.
+	Revision string
+	// Source is the address of the source repository, for the image's labels.
+	Source string
+	// Dockerfile is a path relative to the project.
+	Dockerfile string
+	// Platforms are those of the image, such as "linux/arm64".
+	Platforms []string
+	// BuildArgs are passed to the Dockerfile. They end up in the image's
+	// history, so none may be secret.
+	BuildArgs map[string]string
+	// Contexts are named build contexts, which replace a FROM of the same name.
+	Contexts map[string]string
+	Builder  Builder
+	Cache    Cache
+	// PushCredentials is nil where the registry is used anonymously or the
+	// machine that builds is logged in already.
+	PushCredentials *RegistryCredentials
+}
+
+// Builder is a named buildx builder. It is created if it does not exist.
+type Builder struct {
+	// Name of the builder, such as "clawft-multiarch".
+	Name string
+	// Driver is "docker-container" or "remote".
+	Driver string
+	// Endpoint is where a remote BuildKit listens, such as unix:///run/buildkitd.sock.
+	Endpoint string
+}
+
+// Cache says where build layers are kept between builds.
+type Cache struct {
+	// Type is "gha" (inside GitHub Actions), "registry", "local" or "".
+	Type string
+	// Ref is the repository of a registry cache or the directory of a local one.
+	Ref string
+}
+
+// Image is an image that was built once for all platforms and pushed by digest.
+// No tag points to it until a Publication is made of it. A preview neither
+// builds nor pushes.
+type Image struct {
+	pulumi.ResourceState
+
+	// Digest is the digest of the image index, sha256:….
+	Digest pulumi.StringOutput
+	// Ref is repository@digest.
+	Ref pulumi.StringOutput
+}
+
+// NewImage registers the builder and the build.
+func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.ResourceOption) (*Image, error) {
+	if len(args.Platforms) == 0 {
+		return nil, errors.New("an image needs at least one platform (ImageArgs.Platforms)")
+	}
+	image := &Image{}
+	if err := ctx.RegisterComponentResource("clawft:index:Image", name, image, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(image)
+
+	builderArgs := &docker.BuildxBuilderArgs{
+		Name: pulumi.String(args.Builder.Name),
+		// With its node named, as buildx itself would name it, a builder that
+		// exists is used instead of refused.
+		Node:   pulumi.String(args.Builder.Name + "0"),
+		Driver: pulumi.String(args.Builder.Driver),
+		// Left as it is otherwise: the user's default builder is not ours to change.
+		Use: pulumi.Bool(false),
+	}
+	if args.Builder.Endpoint != "" {
+		builderArgs.Endpoint = pulumi.String(args.Builder.Endpoint)
+	}
+	builder, err := docker.NewBuildxBuilder(ctx, name+"-builder", builderArgs, parent)
+	if err != nil {
+		return nil, fmt.Errorf("registering the builder: %w", err)
+	}
+
+	cacheFrom, cacheTo := args.Cache.exchange()
+	build, err := dockerbuild.NewImage(ctx, name+"-build", &dockerbuild.ImageArgs{
+		Builder:        dockerbuild.BuilderConfigArgs{Name: builder.Name},
+		Context:        dockerbuild.BuildContextArgs{Location: pulumi.String(args.Context), Named: namedContexts(args.Contexts)},
+		Dockerfile:     dockerbuild.DockerfileArgs{Location: pulumi.String(args.Dockerfile)},
+		Platforms:      platformArray(args.Platforms),
+		BuildArgs:      pulumi.ToStringMap(args.buildArgs()),
+		Labels:         pulumi.ToStringMap(args.labels()),
+		CacheFrom:      cacheFrom,
+		CacheTo:        cacheTo,
+		Registries:     args.registries(),
+		BuildOnPreview: pulumi.Bool(false),
+		// The export below pushes. This flag would add a second one, by tag.
+		Push: pulumi.Bool(false),
+		Exports: dockerbuild.ExportArray{dockerbuild.ExportArgs{
+			Registry: dockerbuild.ExportRegistryArgs{
+				Names:         pulumi.ToStringArray([]string{args.Repository}),
+				Push:          pulumi.Bool(true),
+				PushByDigest:  pulumi.Bool(true),
+				OciMediaTypes: pulumi.Bool(true),
+			},
+		}},
+	}, parent)
+	if err != nil {
+		return nil, fmt.Errorf("registering the build: %w", err)
+	}
+
+	image.Digest = build.Digest
+	image.Ref = pulumi.Sprintf("%s@%s", args.Repository, build.Digest)
+	return image, ctx.RegisterResourceOutputs(image, pulumi.Map{
+		"digest": image.Digest,
+		"ref":    image.Ref,
+	})
+}
+
+func (args *ImageArgs) buildArgs() map[string]string {
+	all := maps.Clone(args.BuildArgs)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all["VERSION"] = args.Version
+	if args.Revision != "" {
+		all["REVISION"] = args.Revision
+	}
+	if args.Source != "" {
+		all["SOURCE"] = args.Source
+	}
+	// A frontend option: an index also for a single platform. Tagging one
+	// otherwise wraps it in a new index, and the digest that was tested is not
+	// the one that is published.
+	all["BUILDKIT_MULTI_PLATFORM"] = "1"
+	return all
+}
+
+func (args *ImageArgs) labels() map[string]string {
+	labels := map[string]string{"org.opencontainers.image.version": args.Version}
+	if args.Revision != "" {
+		labels["org.opencontainers.image.revision"] = args.Revision
+	}
+	if args.Source != "" {
+		labels["org.opencontainers.image.source"] = args.Source
+	}
+	return labels
+}
+
+func (args *ImageArgs) registries() dockerbuild.RegistryArray {
+	if args.PushCredentials == nil {
+		return nil
+	}
+	return dockerbuild.RegistryArray{dockerbuild.RegistryArgs{
+		Address:  pulumi.String(args.PushCredentials.Server),
+		Username: pulumi.String(args.PushCredentials.Username),
+		Password: args.PushCredentials.Password.ToStringOutput().ToStringPtrOutput(),
+	}}
+}
+
+// exchange returns where the build reads and writes cached layers.
+func (cache Cache) exchange() (dockerbuild.CacheFromArray, dockerbuild.CacheToArray) {
+	switch cache.Type {
+	case "gha":
+		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Gha: dockerbuild.CacheFromGitHubActionsArgs{}}},
+			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Gha: dockerbuild.CacheToGitHubActionsArgs{
+				Mode: dockerbuild.CacheModeMax,
+			}}}
+	case "registry":
+		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Registry: dockerbuild.CacheFromRegistryArgs{
+				Ref: pulumi.String(cache.Ref),
+			}}},
+			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Registry: dockerbuild.CacheToRegistryArgs{
+				Ref:  pulumi.String(cache.Ref),
+				Mode: dockerbuild.CacheModeMax,
+			}}}
+	case "local":
+		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Local: dockerbuild.CacheFromLocalArgs{
+				Src: pulumi.String(cache.Ref),
+			}}},
+			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Local: dockerbuild.CacheToLocalArgs{
+				Dest: pulumi.String(cache.Ref),
+				Mode: dockerbuild.CacheModeMax,
+			}}}
+	default:
+		return nil, nil
+	}
+}
+
+func platformArray(platforms []string) dockerbuild.PlatformArray {
+	array := make(dockerbuild.PlatformArray, len(platforms))
+	for i, platform := range platforms {
+		array[i] = dockerbuild.Platform(platform)
+	}
+	return array
+}
+
+func namedContexts(contexts map[string]string) dockerbuild.ContextMap {
+	if len(contexts) == 0 {
+		return nil
+	}
+	named := dockerbuild.ContextMap{}
+	for name, location := range contexts {
+		named[name] = dockerbuild.ContextArgs{Location: pulumi.String(location)}
+	}
+	return named
+}

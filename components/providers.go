@@ -1,0 +1,108 @@
+package components
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-command/sdk/go/command"
+	"github.com/pulumi/pulumi-docker-build/sdk/go/dockerbuild"
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi-github/sdk/v6/go/github"
+	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
+	"github.com/pulumi/pulumi-tls/sdk/v5/go/tls"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// ProvidersArgs says which providers a stack needs and with which credentials.
+type ProvidersArgs struct {
+	// Hcloud is set when the stack has Hetzner servers.
+	Hcloud *HcloudProviderArgs
+	// GitHub is set when the stack manages a repository.
+	GitHub *GitHubProviderArgs
+	// Build is true when the stack builds or publishes an image.
+	Build bool
+}
+
+// HcloudProviderArgs configures access to the Hetzner Cloud API. Fields left
+// nil are read by the plugin from its environment (HCLOUD_TOKEN, HCLOUD_ENDPOINT).
+type HcloudProviderArgs struct {
+	Token    pulumi.StringPtrInput
+	Endpoint pulumi.StringPtrInput
+}
+
+// GitHubProviderArgs configures access to the GitHub API. Fields left nil are
+// read by the plugin from its environment (GITHUB_TOKEN, GITHUB_BASE_URL).
+type GitHubProviderArgs struct {
+	Owner   string
+	Token   pulumi.StringPtrInput
+	BaseURL pulumi.StringPtrInput
+}
+
+// Providers are the explicit providers of a stack, one per plugin that it uses,
+// so that no resource silently picks up ambient configuration.
+type Providers struct {
+	all    []pulumi.ProviderResource
+	hcloud *hcloud.Provider
+}
+
+// Option passes the providers to a top component; its children inherit them.
+func (p *Providers) Option() pulumi.ResourceOption {
+	return pulumi.Providers(p.all...)
+}
+
+// NewProviders registers the providers.
+func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) {
+	providers := &Providers{}
+
+	cmd, err := command.NewProvider(ctx, "command", nil)
+	if err != nil {
+		return nil, fmt.Errorf("registering the command provider: %w", err)
+	}
+	providers.all = append(providers.all, cmd)
+
+	keys, err := tls.NewProvider(ctx, "tls", nil)
+	if err != nil {
+		return nil, fmt.Errorf("registering the tls provider: %w", err)
+	}
+	providers.all = append(providers.all, keys)
+
+	if args.Hcloud != nil {
+		cloudInit, err := newCloudinitProvider(ctx, "cloudinit")
+		if err != nil {
+			return nil, fmt.Errorf("registering the cloudinit provider: %w", err)
+		}
+		cloud, err := hcloud.NewProvider(ctx, "hcloud", &hcloud.ProviderArgs{
+			Token:    args.Hcloud.Token,
+			Endpoint: args.Hcloud.Endpoint,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("registering the hcloud provider: %w", err)
+		}
+		providers.all = append(providers.all, cloudInit, cloud)
+		providers.hcloud = cloud
+	}
+
+	if args.Build {
+		engine, err := docker.NewProvider(ctx, "docker", nil)
+		if err != nil {
+			return nil, fmt.Errorf("registering the docker provider: %w", err)
+		}
+		build, err := dockerbuild.NewProvider(ctx, "docker-build", nil)
+		if err != nil {
+			return nil, fmt.Errorf("registering the docker-build provider: %w", err)
+		}
+		providers.all = append(providers.all, engine, build)
+	}
+
+	if args.GitHub != nil {
+		hub, err := github.NewProvider(ctx, "github", &github.ProviderArgs{
+			Owner:   pulumi.String(args.GitHub.Owner),
+			Token:   args.GitHub.Token,
+			BaseUrl: args.GitHub.BaseURL,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("registering the github provider: %w", err)
+		}
+		providers.all = append(providers.all, hub)
+	}
+	return providers, nil
+}

@@ -1,0 +1,218 @@
+// Package recorder runs Pulumi programs without an engine and records what they
+// register. All component and pipeline tests share it.
+//
+// It is stricter than Pulumi's own mocks: a URN that is registered twice is an
+// error, and a recorded plan never shows a secret. With Preview set, what a
+// provider would compute is unknown, as it is in `pulumi preview`.
+package recorder
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+)
+
+// Project is the name under which recorded programs run.
+const Project = "clawft"
+
+// Recorder runs one program and holds what it registered.
+type Recorder struct {
+	// Stack is the stack's name.
+	Stack string
+	// Config is the stack's configuration: "clawft:version" → value. Objects are
+	// JSON text, as the engine passes them.
+	Config map[string]string
+	// SecretKeys are the keys of Config whose values are secret.
+	SecretKeys []string
+	// Preview leaves computed outputs unknown.
+	Preview bool
+	// Outputs computes a resource's outputs beyond its inputs, by type token.
+	Outputs map[string]func(inputs resource.PropertyMap) resource.PropertyMap
+	// Functions answer invokes, by token.
+	Functions map[string]func(args resource.PropertyMap) (resource.PropertyMap, error)
+
+	mu         sync.Mutex
+	resources  []Resource
+	duplicates []string
+}
+
+// Resource is a recorded registration.
+type Resource struct {
+	Type, Name, Parent string
+	Custom             bool
+	Inputs             resource.PropertyMap
+	Request            *pulumirpc.RegisterResourceRequest
+}
+
+var _ pulumi.MockResourceMonitor = (*Recorder)(nil)
+
+// Run runs the program to its end. It fails if the program does, or if a URN
+// was registered twice.
+func (r *Recorder) Run(program pulumi.RunFunc) error {
+	err := pulumi.RunErr(program, pulumi.WithMocks(Project, r.Stack, r), func(info *pulumi.RunInfo) {
+		info.Config = r.Config
+		info.ConfigSecretKeys = r.SecretKeys
+		info.DryRun = r.Preview
+		info.Organization = "clawft"
+	})
+	if err != nil {
+		return err
+	}
+	if len(r.duplicates) > 0 {
+		return fmt.Errorf("registered twice: %s", strings.Join(r.duplicates, ", "))
+	}
+	return nil
+}
+
+// NewResource implements pulumi.MockResourceMonitor.
+func (r *Recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	recorded := Resource{Type: args.TypeToken, Name: args.Name, Custom: args.Custom, Inputs: args.Inputs, Request: args.RegisterRPC}
+	if args.RegisterRPC != nil {
+		if _, name, found := strings.Cut(args.RegisterRPC.GetParent(), "::"); found {
+			recorded.Parent = name[strings.LastIndex(name, "::")+2:]
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.ContainsFunc(r.resources, func(other Resource) bool {
+		return other.Type == recorded.Type && other.Name == recorded.Name && other.Parent == recorded.Parent
+	}) {
+		r.duplicates = append(r.duplicates, recorded.Type+" "+recorded.Name)
+	}
+	r.resources = append(r.resources, recorded)
+
+	outputs := args.Inputs.Copy()
+	id := fmt.Sprint(1000 + len(args.Name))
+	if r.Preview {
+		id = ""
+	}
+	if compute, ok := r.Outputs[args.TypeToken]; ok {
+		for key, value := range compute(args.Inputs) {
+			if r.Preview {
+				value = resource.MakeComputed(resource.NewProperty(""))
+			}
+			outputs[key] = value
+		}
+	}
+	return id, outputs, nil
+}
+
+// Call implements pulumi.MockResourceMonitor.
+func (r *Recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	answer, ok := r.Functions[args.Token]
+	if !ok {
+		return nil, fmt.Errorf("the recorder has no answer for %s; add one to Recorder.Functions", args.Token)
+	}
+	return answer(args.Args)
+}
+
+// Resources returns what was registered, ordered by type and name.
+func (r *Recorder) Resources() []Resource {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sorted := slices.Clone(r.resources)
+	slices.SortFunc(sorted, func(a, b Resource) int {
+		return strings.Compare(a.Type+"\x00"+a.Name, b.Type+"\x00"+b.Name)
+	})
+	return sorted
+}
+
+// Find returns the resource of a type and name, or nil.
+func (r *Recorder) Find(typeToken, name string) *Resource {
+	for _, recorded := range r.Resources() {
+		if recorded.Type == typeToken && recorded.Name == name {
+			return &recorded
+		}
+	}
+	return nil
+}
+
+// Plan renders everything registered as text for a golden file: one block per
+// resource with its options and inputs. Secrets read [secret], unknown values
+// [unknown].
+func (r *Recorder) Plan() string {
+	var plan strings.Builder
+	for _, recorded := range r.Resources() {
+		fmt.Fprintf(&plan, "%s %s\n", recorded.Type, recorded.Name)
+		if recorded.Parent != "" {
+			fmt.Fprintf(&plan, "  parent: %s\n", recorded.Parent)
+		}
+		for _, option := range recorded.options() {
+			fmt.Fprintf(&plan, "  %s\n", option)
+		}
+		for _, key := range recorded.Inputs.StableKeys() {
+			fmt.Fprintf(&plan, "  %s = %s\n", key, render(recorded.Inputs[key]))
+		}
+	}
+	return plan.String()
+}
+
+// options lists the resource options that change what an update does.
+func (r Resource) options() []string {
+	var options []string
+	if r.Request == nil {
+		return nil
+	}
+	if r.Request.GetProtect() {
+		options = append(options, "option: protect")
+	}
+	if r.Request.GetDeleteBeforeReplace() {
+		options = append(options, "option: deleteBeforeReplace")
+	}
+	if r.Request.GetRetainOnDelete() {
+		options = append(options, "option: retainOnDelete")
+	}
+	if ignored := r.Request.GetIgnoreChanges(); len(ignored) > 0 {
+		options = append(options, "option: ignoreChanges "+strings.Join(ignored, " "))
+	}
+	var dependencies []string
+	for _, urn := range r.Request.GetDependencies() {
+		dependencies = append(dependencies, urn[strings.LastIndex(urn, "::")+2:])
+	}
+	slices.Sort(dependencies)
+	if len(dependencies) > 0 {
+		options = append(options, "depends on: "+strings.Join(dependencies, " "))
+	}
+	return options
+}
+
+func render(value resource.PropertyValue) string {
+	text, err := json.Marshal(plain(value))
+	if err != nil {
+		return fmt.Sprintf("[%s]", err)
+	}
+	return string(text)
+}
+
+func plain(value resource.PropertyValue) any {
+	switch {
+	case value.IsSecret():
+		return "[secret]"
+	case value.IsComputed(), value.IsOutput() && !value.OutputValue().Known:
+		return "[unknown]"
+	case value.IsOutput() && value.OutputValue().Secret:
+		return "[secret]"
+	case value.IsOutput():
+		return plain(value.OutputValue().Element)
+	case value.IsArray():
+		items := []any{}
+		for _, item := range value.ArrayValue() {
+			items = append(items, plain(item))
+		}
+		return items
+	case value.IsObject():
+		object := map[string]any{}
+		for key, item := range value.ObjectValue() {
+			object[string(key)] = plain(item)
+		}
+		return object
+	default:
+		return value.V
+	}
+}

@@ -1,0 +1,51 @@
+package site
+
+import (
+	"path/filepath"
+	"runtime"
+
+	"github.com/clawft/infra/lab/buildkit/buildx"
+	"github.com/clawft/infra/lab/provider"
+	"github.com/clawft/infra/lab/provider/cloudinit"
+	"github.com/clawft/infra/lab/provider/command"
+	"github.com/clawft/infra/lab/provider/docker"
+	"github.com/clawft/infra/lab/provider/dockerbuild"
+	"github.com/clawft/infra/lab/provider/hcloud"
+	"github.com/clawft/infra/lab/provider/tls"
+	"github.com/clawft/infra/lab/stack"
+)
+
+// providers are the stand-ins for the plugins that the program uses.
+func (s *Site) providers(buildxProgram string) (provider.Set, error) {
+	cas, err := s.registryCAs()
+	if err != nil {
+		return nil, err
+	}
+	client, err := buildx.New(buildx.Options{
+		Program:     buildxProgram,
+		Dir:         filepath.Join(s.Dir, "buildx"),
+		Authorities: []string{s.Registry.CAPath()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.cloud = hcloud.NewCloud(hcloud.Options{
+		Machines:     s.Machines,
+		Network:      s.Machines.Network(),
+		RegistryCAs:  cas,
+		Architecture: runtime.GOARCH,
+		StateFile:    filepath.Join(s.Dir, "hcloud.json"),
+	})
+	return provider.Set{
+		"cloudinit": cloudinit.New(),
+		"command":   command.New(),
+		"docker":    docker.New(client),
+		"docker-build": dockerbuild.New(dockerbuild.Options{
+			Client:      client,
+			Dir:         stack.ProjectDir(s.Dir),
+			Authorities: []string{s.Registry.CAPath()},
+		}),
+		"hcloud": hcloud.New(s.cloud),
+		"tls":    tls.New(),
+	}, nil
+}

@@ -1,0 +1,210 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+
+	"github.com/clawft/infra/lab/stack"
+	"github.com/clawft/infra/pipeline"
+)
+
+// Gateway is a host's gateway as the stack's outputs describe it.
+type Gateway struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	User    string `json:"user"`
+	HostKey string `json:"hostKey"`
+	Image   string `json:"image"`
+	Report  string `json:"report"`
+	Tunnel  string `json:"tunnel"`
+}
+
+// Outcome is what a run of the stack did.
+type Outcome struct {
+	Version  string
+	Image    string
+	Gateways []Gateway
+	// Changes counts resources by what happened to them: create, update, same…
+	Changes map[string]int
+	Steps   []stack.Step
+}
+
+// prepare opens the stack for a release: everything that its configuration
+// names exists afterwards.
+func (s *Site) prepare(ctx context.Context, release Release) (*stack.Stack, error) {
+	existing, err := s.existing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(stack.ProjectDir(s.Dir), 0o700); err != nil {
+		return nil, fmt.Errorf("creating the project's directory: %w", err)
+	}
+	// Plugins run in the project's directory, and so do their stand-ins.
+	if err := os.Chdir(stack.ProjectDir(s.Dir)); err != nil {
+		return nil, fmt.Errorf("entering the project's directory: %w", err)
+	}
+	if err := s.writeContext(ctx, release); err != nil {
+		return nil, err
+	}
+	opened, err := s.openStack(ctx, s.settings(release, existing))
+	if err != nil {
+		return nil, err
+	}
+	return opened, s.recover(ctx, opened)
+}
+
+func (s *Site) openStack(ctx context.Context, settings stack.Settings) (*stack.Stack, error) {
+	return stack.Open(ctx, stack.Options{
+		Dir:         s.Dir,
+		Name:        StackName,
+		ProjectFile: s.Root + "/Pulumi.yaml",
+		StackFile:   s.Root + "/Pulumi." + StackName + ".yaml",
+		Pulumi:      s.pulumi,
+		Providers:   s.servers.Env(),
+		Settings:    settings,
+		Program:     pipeline.Deploy,
+	})
+}
+
+// recover mends what a killed run left behind.
+func (s *Site) recover(ctx context.Context, opened *stack.Stack) error {
+	known, err := opened.Recover(ctx)
+	if err != nil {
+		return err
+	}
+	pruned, err := s.cloud.Prune(ctx, func(token, id string) bool {
+		for _, resource := range known {
+			if string(resource.Type) == token && string(resource.ID) == id {
+				return true
+			}
+		}
+		return false
+	})
+	for _, name := range pruned {
+		s.Log.Printf("removed %s, which an interrupted run had created", name)
+	}
+	return err
+}
+
+// Up deploys a release.
+func (s *Site) Up(ctx context.Context, release Release) (*Outcome, error) {
+	var opened *stack.Stack
+	err := s.Log.Phase("source", func() (err error) {
+		opened, err = s.prepare(ctx, release)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.rememberRelease(release); err != nil {
+		return nil, err
+	}
+	progress := stack.NewProgress(s.Log.out)
+	var result auto.UpResult
+	err = s.Log.Phase("up", func() (err error) {
+		result, err = opened.Up(ctx, optup.EventStreams(progress.Listen()), optup.SuppressProgress())
+		progress.Done()
+		return failure(err, progress)
+	})
+	if err != nil {
+		return nil, err
+	}
+	outcome := &Outcome{Steps: progress.Steps(), Changes: map[string]int{}}
+	if result.Summary.ResourceChanges != nil {
+		outcome.Changes = *result.Summary.ResourceChanges
+	}
+	if err := outcome.read(result.Outputs); err != nil {
+		return nil, err
+	}
+	return outcome, s.noteHosts(outcome.Gateways)
+}
+
+// Preview shows what a release would change.
+func (s *Site) Preview(ctx context.Context, release Release, refresh bool) (map[string]int, error) {
+	var opened *stack.Stack
+	err := s.Log.Phase("source", func() (err error) {
+		opened, err = s.prepare(ctx, release)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	progress := stack.NewProgress(s.Log.out)
+	changes := map[string]int{}
+	err = s.Log.Phase("preview", func() error {
+		options := []optpreview.Option{optpreview.EventStreams(progress.Listen()), optpreview.SuppressProgress()}
+		if refresh {
+			options = append(options, optpreview.Refresh())
+		}
+		result, err := opened.Preview(ctx, options...)
+		progress.Done()
+		for op, count := range result.ChangeSummary {
+			changes[string(op)] = count
+		}
+		return failure(err, progress)
+	})
+	return changes, err
+}
+
+// Destroy deletes everything that the stack manages.
+func (s *Site) Destroy(ctx context.Context) error {
+	release, err := s.LastRelease()
+	if err != nil {
+		return err
+	}
+	var opened *stack.Stack
+	err = s.Log.Phase("stack", func() (err error) {
+		opened, err = s.prepare(ctx, release)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	progress := stack.NewProgress(s.Log.out)
+	return s.Log.Phase("destroy", func() error {
+		_, err := opened.Destroy(ctx, optdestroy.EventStreams(progress.Listen()), optdestroy.SuppressProgress())
+		progress.Done()
+		return failure(err, progress)
+	})
+}
+
+// failure makes the engine's own messages the error of a run. The Automation
+// API's error repeats the command line and everything that was printed.
+func failure(err error, progress *stack.Progress) error {
+	if err == nil {
+		return nil
+	}
+	if messages := progress.Errors(); len(messages) > 0 {
+		return errors.New(messages[0])
+	}
+	return err
+}
+
+func (o *Outcome) read(outputs auto.OutputMap) error {
+	o.Version, _ = outputs["version"].Value.(string)
+	o.Image, _ = outputs["image"].Value.(string)
+	raw, err := json.Marshal(outputs["gateways"].Value)
+	if err != nil {
+		return fmt.Errorf("reading the stack's outputs: %w", err)
+	}
+	gateways := map[string]Gateway{}
+	if err := json.Unmarshal(raw, &gateways); err != nil {
+		return fmt.Errorf("reading the stack's outputs: %w", err)
+	}
+	for name, gateway := range gateways {
+		gateway.Name = name
+		o.Gateways = append(o.Gateways, gateway)
+	}
+	slices.SortFunc(o.Gateways, func(a, b Gateway) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}

@@ -1,0 +1,271 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"github.com/clawft/infra/components"
+)
+
+// resolveTimeout bounds the question to the source repository which commit a
+// release is.
+const resolveTimeout = 30 * time.Second
+
+// Deploy is the whole pipeline of one stack: image → hosts → gateways. It
+// registers nothing when the configuration is wrong.
+func Deploy(ctx *pulumi.Context) error {
+	cfg, err := Load(ctx)
+	if err != nil {
+		return err
+	}
+	commit, err := cfg.resolveSource(ctx.Context())
+	if err != nil {
+		return err
+	}
+
+	providers, err := components.NewProviders(ctx, cfg.providers(ctx))
+	if err != nil {
+		return err
+	}
+	if err := components.CheckServers(ctx, providers, cfg.servers(), cfg.Image.Platforms); err != nil {
+		return err
+	}
+	use := providers.Option()
+
+	image, err := cfg.image(ctx, commit, use)
+	if err != nil {
+		return err
+	}
+	hosts, identity, err := cfg.hosts(ctx, use)
+	if err != nil {
+		return err
+	}
+	gateways, err := cfg.gateways(ctx, hosts, image, use)
+	if err != nil {
+		return err
+	}
+
+	ctx.Export("version", pulumi.String(cfg.Version))
+	ctx.Export("image", image)
+	ctx.Export("digest", digestOf(image))
+	ctx.Export("gateways", gateways)
+	if cfg.SSH.PrivateKey == nil && identity != nil {
+		ctx.Export("sshPrivateKey", identity.PrivateKey)
+	}
+	return nil
+}
+
+// resolveSource pins a git source to a commit; it is empty for other sources.
+func (c *Config) resolveSource(ctx context.Context) (string, error) {
+	if !c.Image.Git() {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	commit, err := components.ResolveCommit(ctx, c.Image.Source, c.Image.Ref)
+	if err != nil {
+		return "", fmt.Errorf("resolving clawft:image.source: %w", err)
+	}
+	return commit, nil
+}
+
+func (c *Config) providers(ctx *pulumi.Context) *components.ProvidersArgs {
+	args := &components.ProvidersArgs{Build: c.Image.Source != ""}
+	if len(c.servers()) > 0 {
+		cloud := config.New(ctx, "hcloud")
+		args.Hcloud = &components.HcloudProviderArgs{
+			Token:    secretOrNil(cloud, "token"),
+			Endpoint: stringOrNil(cloud, "endpoint"),
+		}
+	}
+	return args
+}
+
+// secretOrNil leaves a credential that the stack does not configure to the
+// plugin, which reads it from its environment.
+func secretOrNil(c *config.Config, key string) pulumi.StringPtrInput {
+	value, err := c.TrySecret(key)
+	if err != nil {
+		return nil
+	}
+	return value.ToStringPtrOutput()
+}
+
+func stringOrNil(c *config.Config, key string) pulumi.StringPtrInput {
+	value, err := c.Try(key)
+	if err != nil {
+		return nil
+	}
+	return pulumi.StringPtr(value)
+}
+
+// image returns repository@digest of what the hosts shall run: built from
+// source, promoted from another stack, or given.
+func (c *Config) image(ctx *pulumi.Context, commit string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	none := pulumi.StringOutput{}
+	switch {
+	case c.Image.Digest != "":
+		return pulumi.Sprintf("%s@%s", c.Image.Repository, c.Image.Digest), nil
+	case c.Image.PromoteFrom != "":
+		other, err := pulumi.NewStackReference(ctx, c.Image.PromoteFrom, nil)
+		if err != nil {
+			return none, fmt.Errorf("referring to stack %s: %w", c.Image.PromoteFrom, err)
+		}
+		return pulumi.Sprintf("%s@%s", c.Image.Repository, other.GetStringOutput(pulumi.String("digest"))), nil
+	}
+	image, err := components.NewImage(ctx, "gateway", &components.ImageArgs{
+		Repository:      c.Image.Repository,
+		Version:         c.Version,
+		Context:         c.Image.pinned(commit),
+		Revision:        commit,
+		Source:          c.Image.sourceLabel(),
+		Dockerfile:      c.Image.Dockerfile,
+		Platforms:       c.Image.Platforms,
+		BuildArgs:       c.Image.BuildArgs,
+		Contexts:        c.Image.Contexts,
+		Builder:         components.Builder(c.Image.Builder),
+		Cache:           c.Image.Cache.component(),
+		PushCredentials: c.Image.Push.component(),
+	}, use)
+	if err != nil {
+		return none, err
+	}
+	return image.Ref, nil
+}
+
+func (l *RegistryLogin) component() *components.RegistryCredentials {
+	if l == nil {
+		return nil
+	}
+	return &components.RegistryCredentials{Server: l.Server, Username: l.Username, Password: l.Password}
+}
+
+// hosts registers the machines. The identity is nil when there are none.
+func (c *Config) hosts(ctx *pulumi.Context, use pulumi.ResourceOption) ([]*components.Host, *components.Identity, error) {
+	if len(c.Hosts) == 0 {
+		return nil, nil, nil
+	}
+	servers := c.servers()
+	identity, err := components.NewIdentity(ctx, "ssh", &components.IdentityArgs{PrivateKey: c.SSH.PrivateKey}, use)
+	if err != nil {
+		return nil, nil, err
+	}
+	labels := map[string]string{"project": ctx.Project(), "stack": ctx.Stack(), "managed-by": "pulumi"}
+	var access *components.Access
+	if len(servers) > 0 {
+		access, err = components.NewAccess(ctx, "access", &components.AccessArgs{
+			PublicKey:      identity.PublicKey,
+			AllowedSources: c.SSH.AllowedSources,
+			Labels:         labels,
+		}, use)
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	hosts := make([]*components.Host, len(c.Hosts))
+	for i, host := range c.Hosts {
+		args := &components.HostArgs{
+			Access:        access,
+			SSHPrivateKey: identity.PrivateKey,
+			Protect:       c.Protect,
+			Labels:        labels,
+		}
+		if host.Hcloud != nil {
+			server := servers[host.Name]
+			args.Server = &server
+		} else {
+			args.Machine = &components.ExistingMachine{
+				Address: host.Address, Port: host.Port, User: host.User, HostKey: host.HostKey,
+			}
+		}
+		hosts[i], err = components.NewHost(ctx, host.Name, args, use)
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return hosts, identity, nil
+}
+
+// servers are the hosts that are created at Hetzner, by name.
+func (c *Config) servers() map[string]components.HcloudServer {
+	servers := map[string]components.HcloudServer{}
+	for _, host := range c.Hosts {
+		if host.Hcloud != nil {
+			servers[host.Name] = components.HcloudServer(*host.Hcloud)
+		}
+	}
+	return servers
+}
+
+// gateways deploys to the first host, the canary, and only when that one is
+// verified to all the others at once.
+func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image pulumi.StringOutput, use pulumi.ResourceOption) (pulumi.Map, error) {
+	document, err := c.Gateway.JSON()
+	if err != nil {
+		return nil, fmt.Errorf("rendering the gateway's config.json: %w", err)
+	}
+	outputs := pulumi.Map{}
+	var canary *components.Gateway
+	for i, host := range hosts {
+		released := image
+		if canary != nil {
+			// A component's DependsOn does not reach its children, and the canary's
+			// image is known only when it is verified: the data edge is the order.
+			released = pulumi.All(image, canary.Image).ApplyT(func(all []any) string {
+				return all[0].(string)
+			}).(pulumi.StringOutput)
+		}
+		name := c.Hosts[i].Name
+		gateway, err := components.NewGateway(ctx, name, &components.GatewayArgs{
+			Host:            host,
+			Image:           released,
+			Version:         c.Version,
+			Config:          document,
+			Secrets:         c.Environment(),
+			PullCredentials: c.Image.Pull.component(),
+			Port:            c.Gateway.Port,
+			MemoryMiB:       c.Gateway.MemoryMiB,
+			Pids:            c.Gateway.Pids,
+			HealthTimeout:   c.Gateway.HealthTimeout,
+			Watch:           c.Gateway.Watch,
+			Drain:           c.Gateway.Drain,
+		}, use)
+		if err != nil {
+			return nil, fmt.Errorf("deploying to %s: %w", name, err)
+		}
+		if canary == nil {
+			canary = gateway
+		}
+		outputs[name] = pulumi.Map{
+			"address": host.Address,
+			"user":    pulumi.String(host.User),
+			"hostKey": host.HostKey,
+			"image":   gateway.Image,
+			"report":  gateway.Report,
+			"tunnel":  tunnel(host),
+		}
+	}
+	return outputs, nil
+}
+
+// tunnel is the command that makes a host's gateway answer on the operator's
+// own port 8080.
+func tunnel(host *components.Host) pulumi.StringOutput {
+	port := ""
+	if host.Port != 22 {
+		port = fmt.Sprintf("-p %d ", host.Port)
+	}
+	return pulumi.Sprintf("ssh -N -L 8080:127.0.0.1:8080 %s%s@%s", port, host.User, host.Address)
+}
+
+func digestOf(image pulumi.StringOutput) pulumi.StringOutput {
+	return image.ApplyT(func(ref string) string {
+		_, digest, _ := strings.Cut(ref, "@")
+		return digest
+	}).(pulumi.StringOutput)
+}
