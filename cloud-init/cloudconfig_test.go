@@ -1,0 +1,68 @@
+package cloudinit
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// testKey is shaped like a key; nothing accepts it.
+var testKey = CloudConfigArgs{
+	HostKeyPrivate: "-----BEGIN OPENSSH PRIVATE KEY-----\nbm90IGEga2V5LCBidXQgc2hhcGVkIGxpa2Ugb25l\nbm90IGEga2V5LCBidXQgc2hhcGVkIGxpa2Ugb25l\n-----END OPENSSH PRIVATE KEY-----\n",
+	HostKeyPublic:  "ssh-ed25519 bm90IGEga2V5LCBidXQgc2hhcGVkIGxpa2Ugb25l gw-1\n",
+}
+
+func TestCloudConfig(t *testing.T) {
+	got, err := CloudConfig(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/cloud-config.yaml", got)
+}
+
+func TestCloudConfigRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args CloudConfigArgs
+		want string
+	}{
+		{"a private key in PKCS 8", CloudConfigArgs{"-----BEGIN PRIVATE KEY-----\nsecret", testKey.HostKeyPublic},
+			"host key: the private key is not in OpenSSH's format (-----BEGIN OPENSSH PRIVATE KEY-----)"},
+		{"an RSA key", CloudConfigArgs{testKey.HostKeyPrivate, "ssh-rsa AAAA"},
+			"host key: the public key is not one line that begins with ssh-ed25519"},
+		{"two public keys", CloudConfigArgs{testKey.HostKeyPrivate, "ssh-ed25519 AAAA\nssh-ed25519 BBBB"},
+			"host key: the public key is not one line that begins with ssh-ed25519"},
+		{"keys exchanged", CloudConfigArgs{testKey.HostKeyPublic, testKey.HostKeyPrivate},
+			"host key: the private key is not in OpenSSH's format (-----BEGIN OPENSSH PRIVATE KEY-----)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := CloudConfig(c.args)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("error %v, want %s", err, c.want)
+			}
+			if got != "" {
+				t.Errorf("it returned %q beside the error", got)
+			}
+		})
+	}
+}
+
+// golden compares with a file that go test ./cloud-init -update rewrites.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (go test ./cloud-init -update rewrites it):\n%s", path, strings.TrimSpace(got))
+	}
+}

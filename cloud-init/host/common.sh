@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# What the host's scripts share. It is sourced, never run.
+
+readonly LIB=/usr/local/lib/clawft
+readonly ROOT=/opt/clawft
+readonly RUN=/run/clawft
+readonly UNITS=/etc/systemd/system
+# Gone after a reboot, like every deployment that was under way.
+readonly HOLD=$RUN/hold
+# Names the release to go back to for as long as the current one is not verified. It outlasts a reboot.
+readonly PENDING=$ROOT/pending
+readonly GATEWAY_PORT=18080
+# How long a release that was healthy before may take to be healthy again, in seconds.
+readonly ROLLBACK_TIMEOUT=180
+
+# Docker's client without anybody's login, bounded in time.
+engine() { DOCKER_CONFIG=$RUN/no-login timeout 60 docker "$@"; }
+
+# lock SECONDS waits for the one lock that deploying, settling and removing share.
+lock() {
+	install -d -m 0755 "$RUN"
+	exec 9>>"$RUN/lock"
+	flock -w "$1" 9
+}
+
+# now prints the time in milliseconds.
+now() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+# seconds MILLISECONDS prints them as seconds with one decimal.
+seconds() { printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100)); }
+
+# release_value RELEASE NAME reads one line of a release's release.env.
+release_value() { sed -n "s/^$2=//p" "$ROOT/releases/$1/release.env"; }
+
+# linked NAME prints the release that a link names, or nothing.
+linked() {
+	local path
+	path=$(readlink "$ROOT/$1") || return 0
+	if [ -f "$ROOT/$path/release.env" ]; then basename "$path"; fi
+}
+
+# point NAME RELEASE turns a link in one step: "ln -sf" would remove it first.
+point() {
+	ln -sfn "releases/$2" "$ROOT/.$1.new"
+	mv -T "$ROOT/.$1.new" "$ROOT/$1"
+}
+
+# install_unit UNIT puts a unit into place if it is not there or differs.
+install_unit() {
+	cmp -s "$LIB/$1" "$UNITS/$1" && return
+	install -m 0644 "$LIB/$1" "$UNITS/$1"
+	systemctl daemon-reload
+}
+
+hold() { install -d -m 0755 "$RUN" && : >"$HOLD"; }
+
+open_gate() { rm -f "$HOLD"; }
+
+# gateway_health VERSION PORT [COMMAND…] asks /api/health once, through COMMAND if one is given.
+# It returns 0 when healthy, 1 when not, 2 when another version answers; ANSWER says what was seen.
+gateway_health() {
+	local version=$1 port=$2 body status
+	shift 2
+	if ! body=$("$@" curl -sS --noproxy '*' --max-time 5 -w '\n%{http_code}' "http://127.0.0.1:$port/api/health" 2>&1); then
+		ANSWER=$(head -n 1 <<<"$body")
+		return 1
+	fi
+	status=${body##*$'\n'} body=${body%$'\n'*}
+	ANSWER="HTTP $status ${body:0:200}"
+	[ "$status" = 200 ] && [ "$(jq -r '.status' <<<"$body" 2>/dev/null)" = ok ] || return 1
+	REPORTED=$(jq -r '.version' <<<"$body")
+	[ "$REPORTED" = "$version" ] || return 2
+}
+
+# gateway_down returns 0 when the unit's gateway ended since it was started; CAUSE says how.
+gateway_down() {
+	local name value sub='' code='' status='' restarts=0 result=''
+	while IFS='=' read -r name value; do
+		case $name in
+		SubState) sub=$value ;;
+		ExecMainCode) code=$value ;;
+		ExecMainStatus) status=$value ;;
+		NRestarts) restarts=$value ;;
+		Result) result=$value ;;
+		esac
+	done < <(systemctl show -p SubState,ExecMainCode,ExecMainStatus,NRestarts,Result clawft.service)
+	[ "$sub" = running ] && [ "$restarts" = 0 ] && return 1
+	# 1 is the kernel's CLD_EXITED; docker run ends with the gateway's own exit code.
+	if [ "$code" = 1 ] && [ "$status" != 0 ]; then
+		CAUSE="the gateway exited with code $status"
+		[ "$status" != 137 ] || CAUSE+=" (killed; perhaps out of memory)"
+	elif [ "$restarts" != 0 ] || [ "$sub" = auto-restart ]; then
+		CAUSE="the gateway exited and was restarted"
+	else
+		CAUSE="the gateway's unit is $sub ($result)"
+	fi
+}
+
+# await_gateway VERSION SECONDS waits until the unit's gateway is healthy. It returns 1 as soon as it
+# ended or another version answers, and after SECONDS; CAUSE says why.
+await_gateway() {
+	local deadline=$(($(now) + $2 * 1000)) state
+	while :; do
+		if gateway_down; then return 1; fi
+		state=0
+		gateway_health "$1" "$GATEWAY_PORT" || state=$?
+		case $state in
+		0) return ;;
+		2)
+			CAUSE="/api/health reports version $REPORTED instead of $1"
+			return 1
+			;;
+		esac
+		if [ "$(now)" -gt $deadline ]; then
+			CAUSE="the gateway was not healthy within $2 s: $ANSWER"
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# restore puts back what ran before an unverified release: the previous release, or nothing.
+# It needs the lock. It returns 1 when what it put back is not healthy; CAUSE says why, RESTORED what.
+restore() {
+	local old state=0
+	old=$(cat "$PENDING")
+	hold
+	if [ -n "$old" ] && [ -f "$ROOT/releases/$old/release.env" ]; then
+		RESTORED="release $(release_value "$old" VERSION)"
+		point current "$old"
+		timeout 90 systemctl restart clawft.service || true
+		await_gateway "$(release_value "$old" VERSION)" "$ROLLBACK_TIMEOUT" || state=1
+	else
+		RESTORED="nothing ran before, nothing runs now"
+		systemctl disable --now clawft.service 2>/dev/null || true
+		rm -f "$ROOT/current" "$UNITS/clawft.service"
+		systemctl daemon-reload
+	fi
+	rm -f "$PENDING"
+	open_gate
+	return $state
+}

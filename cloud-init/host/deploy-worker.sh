@@ -1,0 +1,433 @@
+#!/bin/bash
+# Does the work of one deployment: deploy-worker ID. Its unit is clawft-deploy@ID.service.
+#
+# At every moment the host has either the old or the new release complete: a release is a directory,
+# "current" names one, and for as long as that one is not verified "pending" names the one to go back
+# to. Whoever finds "pending" without its deployment goes back: the unit's settle when this script is
+# killed, the gateway's prestart after a reboot, the next deployment.
+set -euo pipefail
+. /usr/local/lib/clawft/common.sh
+
+readonly ID=$1
+readonly DIR=$RUN/deploy/$1
+readonly REQUEST=$DIR/request.json
+readonly PREFLIGHT=clawft-preflight
+# Twice the proxy's health_interval, nearly: every check that ended after it saw the hold file.
+readonly SETTLED=0.4
+readonly LOG_LINES=30
+
+swapped='' old='' new='' old_image=none held_at='' logged_since=''
+pull_ms=0 preflight_ms=0 swap_ms=0 watch_ms=0 held_ms=0
+
+say() {
+	printf '%s\n' "$*"
+	printf '%s\n' "$*" >>"$DIR/log"
+}
+
+request() { jq -r ".$1" "$REQUEST"; }
+
+# redact replaces the secrets of both releases in what it reads by their names.
+redact() {
+	awk '
+		FILENAME == ARGV[1] { tab = index($0, "\t"); n++; name[n] = substr($0, 1, tab - 1); secret[n] = substr($0, tab + 1); next }
+		{
+			line = $0
+			for (i = 1; i <= n; i++) {
+				done = ""
+				while ((at = index(line, secret[i])) > 0) {
+					done = done substr(line, 1, at - 1) "[" name[i] "]"
+					line = substr(line, at + length(secret[i]))
+				}
+				line = done line
+			}
+			print line
+		}' "$DIR/secrets" -
+}
+
+# collect_secrets writes what redact looks for: each value as it is and as JSON, URL or base64 would
+# write it, longest first. Values of one to three characters are no secrets and would hit everything.
+collect_secrets() {
+	local env=/dev/null
+	if [ -n "$old" ]; then env=$ROOT/releases/$old/gateway.env; fi
+	jq -r --rawfile before "$env" '
+		[(.env | to_entries[]),
+		 ($before | split("\n")[] | select(contains("=")) | {key: .[:index("=")], value: .[index("=") + 1:]}),
+		 (.registry // empty | {key: "registry password", value: .password},
+			{key: "registry password", value: ("\(.username):\(.password)" | @base64)})]
+		| map(.key as $key | .value | select(length > 3)
+			| ., (tojson | .[1:-1]), @uri, (@base64 | rtrimstr("=") | rtrimstr("=")) | {key: $key, value: .})
+		| unique_by(.value) | sort_by(-(.value | length))[] | "\(.key)\t\(.value)"' "$REQUEST" >"$DIR/secrets"
+}
+
+# finish RESULT ends the deployment; the front end waits for the result.
+finish() {
+	trap - EXIT
+	rm -rf "$REQUEST" "$DIR/secrets" "$DIR/login"
+	echo "$1" >"$DIR/result.new"
+	mv "$DIR/result.new" "$DIR/result"
+	exit "$1"
+}
+
+# fail CAUSE [TITLE LINES] goes back to the old release if the new one was started, and reports.
+fail() {
+	trap - EXIT
+	local cause=$1 title=${2:-} lines=${3:-} back=''
+	if [ -n "$swapped" ]; then
+		say "going back: $cause"
+		if restore; then
+			back="rolled back: $RESTORED is healthy"
+			[ -n "$old" ] || back="$RESTORED"
+		else
+			back="ROLLBACK FAILED: $RESTORED is not healthy either: $CAUSE. The gateway is DOWN on this host."
+		fi
+	else
+		open_gate
+		back="nothing was changed"
+		if [ -n "$old" ]; then back+=": release $(release_value "$old" VERSION) was not touched"; fi
+	fi
+	discard_new
+	{
+		echo "deploy failed: $cause"
+		echo "$back"
+		if [ -n "$lines" ]; then
+			echo "$title:"
+			printf '  | %s\n' "${lines//$'\n'/$'\n  | '}"
+		fi
+	} | redact >"$DIR/failure.new"
+	mv "$DIR/failure.new" "$DIR/failure"
+	cat "$DIR/failure"
+	finish 1
+}
+
+# discard_new removes what a failed deployment brought, unless an installed release uses it.
+discard_new() {
+	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
+	[ -n "$new" ] && [ "$new" != "$old" ] || return 0
+	rm -rf "${ROOT:?}/releases/$new"
+	local image
+	image=$(request image)
+	if ! grep -qsFx "IMAGE=$image" "$ROOT"/releases/*/release.env; then
+		engine rmi "$image" >/dev/null 2>&1 || true
+	fi
+}
+
+# stage writes the release's directory, complete, under a name of its own.
+stage() {
+	local version dir
+	version=$(request version)
+	new=$version-$ID
+	dir=$ROOT/releases/$new
+	umask 077
+	mkdir -p "$dir"
+	# The unit's hash is part of it: a release that runs in an older unit is not the same.
+	jq -r --arg unit "$(sha256sum <"$LIB/clawft.service" | cut -c 1-16)" '
+		"IMAGE=\(.image)", "VERSION=\(.version)", "PORT=\(.port)", "MEMORY=\(.memoryMiB)m",
+		"PIDS=\(.pids)", "UNIT=\($unit)"' "$REQUEST" >"$dir/release.env"
+	request config >"$dir/config.json"
+	# Read by the gateway's own user; the directory around it keeps everybody else out.
+	chmod 0644 "$dir/config.json"
+	jq -r '.env | to_entries | sort_by(.key)[] | "\(.key)=\(.value)"' "$REQUEST" >"$dir/gateway.env"
+	sync "$dir"/* "$dir" "$ROOT/releases"
+}
+
+same_content() {
+	local file
+	[ -n "$old" ] || return 1
+	for file in release.env config.json gateway.env; do
+		cmp -s "$ROOT/releases/$old/$file" "$ROOT/releases/$new/$file" || return 1
+	done
+}
+
+running_and_healthy() {
+	systemctl is-active --quiet clawft.service && systemctl is-enabled --quiet clawft.service &&
+		systemctl is-active --quiet clawft-proxy.service &&
+		gateway_health "$(request version)" "$GATEWAY_PORT"
+}
+
+# container prints which container runs, and since when.
+container() { engine inspect -f '{{.Id}} {{.State.StartedAt}}' clawft 2>/dev/null; }
+
+# ensure_proxy starts the proxy before anything else: without it nobody reaches the new release.
+ensure_proxy() {
+	install_unit clawft-proxy.service
+	systemctl enable --quiet clawft-proxy.service
+	timeout 30 systemctl start clawft-proxy.service 2>/dev/null ||
+		fail "the proxy does not start" "its log" "$(journalctl -t clawft-proxy -n "$LOG_LINES" -o cat)"
+}
+
+# pull fetches the image by digest while the old release serves.
+pull() {
+	local image started attempt=1 said wait
+	image=$(request image)
+	started=$(now)
+	if engine image inspect "$image" >/dev/null 2>&1; then return; fi
+	say "pulling $image"
+	# The login lives in memory and only for as long as the pull takes.
+	mkdir -m 0700 "$DIR/login"
+	jq '{auths: (if .registry then
+			{(.registry.address | if . == "docker.io" then "https://index.docker.io/v1/" else . end):
+				{auth: ("\(.registry.username):\(.registry.password)" | @base64)}}
+		else {} end)}' "$REQUEST" >"$DIR/login/config.json"
+	local deadline=$((started / 1000 + $(request pullTimeout)))
+	while :; do
+		wait=$((deadline - $(now) / 1000))
+		if [ $wait -le 0 ]; then
+			fail "cannot pull $image within $(request pullTimeout) s: ${said:-no answer}"
+		fi
+		if said=$(DOCKER_CONFIG=$DIR/login timeout "$wait" docker pull --quiet "$image" 2>&1 >/dev/null); then break; fi
+		said=$(tail -n 1 <<<"$said" | redact)
+		case ${said,,} in
+		*"no matching manifest"* | *"no match for platform"*)
+			fail "wrong architecture: $image is built for $(platforms "$image"), this host is $(host_platform)"
+			;;
+		*unauthorized* | *denied* | *forbidden* | *"authentication required"* | *"no basic auth"*)
+			fail "cannot pull $image: the registry refuses the login: $said"
+			;;
+		*"manifest unknown"* | *"not found"* | *"name unknown"*)
+			fail "cannot pull $image: the registry does not have it: $said"
+			;;
+		*x509* | *certificate* | *"http response to https client"* | *"no space left"* | *"invalid reference"* | *"failed to verify"*)
+			fail "cannot pull $image: $said"
+			;;
+		esac
+		if [ $attempt = 4 ]; then fail "cannot pull $image after $attempt attempts: $said"; fi
+		say "pull failed, trying again: $said"
+		sleep $((attempt * attempt))
+		attempt=$((attempt + 1))
+	done
+	rm -rf "$DIR/login"
+	pull_ms=$(($(now) - started))
+}
+
+host_platform() { engine version -f '{{.Server.Os}}/{{.Server.Arch}}'; }
+
+# platforms prints what an image that does not fit is built for, if the registry tells.
+platforms() {
+	DOCKER_CONFIG=$DIR/login timeout 20 docker manifest inspect "$1" 2>/dev/null |
+		jq -r '[.manifests[].platform | select(.os != "unknown") | "\(.os)/\(.architecture)"] | join(", ")' 2>/dev/null ||
+		echo "other platforms"
+}
+
+check_platform() {
+	local given right
+	given=$(engine image inspect -f '{{.Os}}/{{.Architecture}}' "$(request image)")
+	right=$(host_platform)
+	[ "$given" = "$right" ] || fail "wrong architecture: the image is built for $given, this host is $right"
+}
+
+# preflight starts the new image once, apart from network and data, with the config, environment and
+# limits that it will have. The old release serves meanwhile.
+preflight() {
+	local image version port release=$ROOT/releases/$new started deadline state pid said health
+	image=$(request image) version=$(request version) port=$(request port)
+	started=$(now)
+	say "preflight of $version"
+	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
+	if ! said=$(engine run --detach --name "$PREFLIGHT" --pull never --log-driver json-file --log-opt max-size=1m \
+		--network none --no-healthcheck \
+		--user 10001:10001 --read-only --tmpfs /tmp:rw,nosuid,nodev,size=64m,mode=1777 \
+		--tmpfs /home/weft/.clawft:rw,nosuid,nodev,size=64m,uid=10001,gid=10001,mode=0700 \
+		--cap-drop ALL --security-opt no-new-privileges \
+		--memory "$(release_value "$new" MEMORY)" --memory-swap "$(release_value "$new" MEMORY)" \
+		--pids-limit "$(release_value "$new" PIDS)" --stop-signal SIGINT \
+		--mount "type=bind,source=$release/config.json,target=/etc/clawft/config.json,readonly" \
+		--env-file "$release/gateway.env" --env HOME=/home/weft --env WEFTOS_NO_UPDATE_CHECK=1 \
+		"$image" gateway --config /etc/clawft/config.json 2>&1 >/dev/null); then
+		fail "preflight: the container does not start: $(grep -v '^See ' <<<"$said" | tail -n 1)"
+	fi
+	deadline=$((started + $(request healthTimeout) * 1000))
+	while :; do
+		state=$(engine inspect -f '{{.State.Running}} {{.State.Pid}} {{.State.ExitCode}} {{.State.OOMKilled}}' "$PREFLIGHT")
+		case $state in
+		true*) ;;
+		*true) preflight_failed "the gateway ran out of its $(request memoryMiB) MiB of memory" ;;
+		*) preflight_failed "the gateway exited with code $(cut -d ' ' -f 3 <<<"$state")" ;;
+		esac
+		pid=$(cut -d ' ' -f 2 <<<"$state")
+		health=0
+		gateway_health "$version" "$port" nsenter -t "$pid" -n || health=$?
+		case $health in
+		0) break ;;
+		2) preflight_failed "/api/health reports version $REPORTED instead of $version" ;;
+		esac
+		if [ "$(now)" -gt $deadline ]; then
+			preflight_failed "the gateway was not healthy within $(request healthTimeout) s: $ANSWER"
+		fi
+		sleep 0.2
+	done
+	engine rm -f "$PREFLIGHT" >/dev/null
+	preflight_ms=$(($(now) - started))
+}
+
+preflight_failed() {
+	local lines
+	lines=$(engine logs --tail "$LOG_LINES" "$PREFLIGHT" 2>&1 || true)
+	fail "preflight: $1$(last_words "$lines")" "last log lines of the new gateway" "$lines"
+}
+
+# last_words appends a log's last line to a cause: it usually says why.
+last_words() {
+	local line
+	line=$(grep -v '^[[:space:]]*$' <<<"$1" | tail -n 1 || true)
+	[ -z "$line" ] || printf ': %s' "${line:0:300}"
+}
+
+# gateway_log prints the last lines of the new gateway since it was started.
+gateway_log() {
+	timeout 10 journalctl --sync 2>/dev/null || true
+	timeout 10 journalctl -t clawft --since "@$logged_since" -o cat -n 1000 |
+		awk -v start="starting release $new" '$0 == start { found = 1; next } found' | tail -n "$LOG_LINES" || true
+}
+
+swapped_failed() {
+	local cause=$1 lines
+	lines=$(gateway_log)
+	fail "$cause$(last_words "$lines")" "last log lines of the new gateway" "$lines"
+}
+
+requests_under_way() { ss -Htn state established "dport = :$GATEWAY_PORT" | wc -l; }
+
+# close_gate holds new requests in the proxy and waits until those under way are done.
+close_gate() {
+	local deadline=$(($(now) + $(request drain) * 1000)) left
+	held_at=$(now)
+	hold
+	# Twice: a check that began before the hold may still call the gateway healthy, but it is itself
+	# a connection to the gateway; once that is gone, the next check has the last word.
+	for _ in 1 2; do
+		sleep $SETTLED
+		while left=$(requests_under_way) && [ "$left" != 0 ]; do
+			if [ "$(now)" -gt $deadline ]; then
+				say "$left requests did not finish within $(request drain) s: the gateway finishes or cuts them as it stops"
+				return
+			fi
+			sleep 0.05
+		done
+	done
+}
+
+swap() {
+	local started
+	say "swapping ${old:-nothing} for $new"
+	ensure_proxy
+	if systemctl is-active --quiet clawft.service; then close_gate; else held_at=$(now) && hold; fi
+	started=$(now)
+	logged_since=$((started / 1000 - 1))
+	install_unit clawft.service
+	echo "$old" >"$PENDING.new"
+	sync "$PENDING.new"
+	mv "$PENDING.new" "$PENDING"
+	swapped=yes
+	point current "$new"
+	sync "$ROOT"
+	timeout 120 systemctl restart clawft.service 2>/dev/null || true
+	await_gateway "$(request version)" "$(request healthTimeout)" || swapped_failed "after the swap: $CAUSE"
+	open_gate
+	swap_ms=$(($(now) - started)) held_ms=$(($(now) - held_at))
+}
+
+# watch catches a gateway that is healthy at first: same container, never restarted, healthy throughout.
+watch() {
+	local started deadline first state
+	started=$(now)
+	deadline=$((started + $(request watch) * 1000))
+	first=$(container) || swapped_failed "while watched: the gateway is gone"
+	say "watching for $(request watch) s"
+	while :; do
+		if gateway_down; then swapped_failed "while watched: $CAUSE"; fi
+		[ "$(container || true)" = "$first" ] || swapped_failed "while watched: the gateway was started again"
+		state=0
+		gateway_health "$(request version)" "$GATEWAY_PORT" || state=$?
+		case $state in
+		1) swapped_failed "while watched: the gateway is not healthy any more: $ANSWER" ;;
+		2) swapped_failed "while watched: /api/health reports version $REPORTED" ;;
+		esac
+		[ "$(now)" -lt $deadline ] || break
+		sleep 0.5
+	done
+	watch_ms=$(($(now) - started))
+}
+
+# commit makes the new release the one to keep.
+commit() {
+	systemctl enable --quiet clawft.service
+	rm -f "$PENDING"
+	sync "$ROOT"
+	swapped=''
+	if [ -n "$old" ] && [ "$old" != "$new" ]; then point previous "$old"; fi
+}
+
+# prune keeps the current and the previous release with their images.
+prune() {
+	local release image kept
+	kept=" $(linked current) $(linked previous) "
+	for release in "$ROOT"/releases/*; do
+		release=${release##*/}
+		[[ $kept == *" $release "* ]] && continue
+		image=$(release_value "$release" IMAGE 2>/dev/null) || image=''
+		rm -rf "${ROOT:?}/releases/$release"
+		prune_image "$image"
+	done
+	# And what interrupted deployments pulled: digests of this repository without a tag of somebody's.
+	image=$(request image)
+	engine image ls --digests --filter "reference=${image%@*}" --format '{{.Repository}}@{{.Digest}} {{.Tag}}' |
+		while read -r release image; do
+			if [ "$image" = '<none>' ]; then prune_image "$release"; fi
+		done
+}
+
+prune_image() {
+	[ -n "$1" ] || return 0
+	grep -qsFx "IMAGE=$1" "$ROOT"/releases/*/release.env || engine rmi "$1" >/dev/null 2>&1 || true
+}
+
+report() {
+	local image
+	image=$(request image)
+	say "timing pull=$(seconds $pull_ms) preflight=$(seconds $preflight_ms) swap=$(seconds $swap_ms) watch=$(seconds $watch_ms) held=$(seconds $held_ms)"
+	say "deployed $old_image -> $image version $(request version)"
+}
+
+main() {
+	# Whatever ends the script by surprise, a full disk for one, goes back like any other failure.
+	trap 'fail "the deployment script stopped at: $BASH_COMMAND"' EXIT
+	# Told to stop, it leaves going back to settle, which knows whether the machine shuts down.
+	trap 'trap - EXIT; exit 143' TERM
+	: >"$DIR/secrets"
+	if ! lock 0; then
+		say "another deployment is under way: waiting for it"
+		lock 3600 || fail "another deployment was still under way after an hour"
+	fi
+	if [ -f "$PENDING" ]; then
+		say "an earlier deployment did not finish: going back to what ran before it"
+		restore || say "what ran before is not healthy: $CAUSE"
+	fi
+	open_gate
+	[ -d "$ROOT/data" ] || fail "$ROOT/data is missing: prepare the host first"
+	engine version >/dev/null 2>&1 || fail "the Docker engine does not answer: $(engine version 2>&1 | tail -n 1)"
+
+	old=$(linked current)
+	if [ -n "$old" ]; then old_image=$(release_value "$old" IMAGE); fi
+	collect_secrets
+	stage
+	if same_content; then
+		rm -rf "${ROOT:?}/releases/$new"
+		new=$old
+		if running_and_healthy; then
+			say "unchanged"
+			report
+			finish 0
+		fi
+	fi
+	pull
+	check_platform
+	preflight
+	swap
+	watch
+	commit
+	prune || say "could not remove everything that is no longer used"
+	report
+	finish 0
+}
+
+main
