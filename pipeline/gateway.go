@@ -36,8 +36,10 @@ func (g *Gateway) check(r *report, path string) {
 	}
 	r.between(path+".memoryMiB", g.MemoryMiB, 64, 1<<20, " MiB")
 	r.between(path+".pids", g.Pids, 16, 32768, "")
-	r.between(path+".healthTimeout", g.HealthTimeout, 5, 3600, " seconds")
-	r.between(path+".watch", g.Watch, 1, 3600, " seconds")
-	r.between(path+".drain", g.Drain, 0, 600, " seconds")
+	// The proxy on a host holds requests for 600 seconds at most. Starting,
+	// failing and rolling back must fit in.
+	r.between(path+".healthTimeout", g.HealthTimeout, 5, 180, " seconds")
+	r.between(path+".watch", g.Watch, 1, 600, " seconds")
+	r.between(path+".drain", g.Drain, 0, 60, " seconds")
 	g.Config.check(r, path+".config")
 }

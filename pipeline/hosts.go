@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -155,12 +156,12 @@ func checkHostKey(r *report, path, text, address string) {
 			hostKeyExample, address)
 		return
 	}
-	if _, _, err := parsePublicKey(text); err == nil {
+	if _, err := parsePublicKey(text); err == nil {
 		return
 	}
 	if fields := strings.Fields(text); len(fields) >= 3 {
 		bare := strings.Join(fields[1:3], " ")
-		if _, _, err := parsePublicKey(bare); err == nil {
+		if _, err := parsePublicKey(bare); err == nil {
 			r.wrong(path, quote(text), "the key without the host's name in front, starting with %s", fields[1])
 			return
 		}
@@ -170,15 +171,15 @@ func checkHostKey(r *report, path, text, address string) {
 
 // parsePublicKey reads a public key in one line, and returns it without its
 // comment.
-func parsePublicKey(text string) (ssh.PublicKey, string, error) {
+func parsePublicKey(text string) (string, error) {
 	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	switch {
 	case err != nil:
-		return nil, "", fmt.Errorf("parsing the public key: %w", err)
+		return "", fmt.Errorf("parsing the public key: %w", err)
 	case len(options) > 0 || len(rest) > 0:
-		return nil, "", fmt.Errorf("parsing the public key: more than a key")
+		return "", errors.New("parsing the public key: there is more than a key")
 	}
-	return key, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), nil
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), nil
 }
 
 // checkPlatforms demands an image for every server. The architecture of an
@@ -205,7 +206,7 @@ func (h *Host) complete() {
 	if h.User == "" {
 		h.User = defaultSSHUser
 	}
-	if _, bare, err := parsePublicKey(h.HostKey); err == nil {
+	if bare, err := parsePublicKey(h.HostKey); err == nil {
 		h.HostKey = bare
 	}
 }

@@ -130,7 +130,7 @@ const (
 )
 
 var (
-	repositoryPattern = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
+	repositoryPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
 	tagPattern        = regexp.MustCompile(`:[^/:@]*$`)
 	digestPattern     = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	stackPattern      = regexp.MustCompile(`^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$`)
@@ -329,15 +329,20 @@ func (i *Image) checkBuild(r *report, path string) {
 // prefix is the project's namespace.
 func (i *Image) checkLogins(r *report, prefix string, given *settings) {
 	user, puller := prefix+"image.username", prefix+"image.pullUsername"
+	for path, name := range map[string]string{user: i.Username, puller: i.PullUsername} {
+		if strings.Contains(name, ":") {
+			r.wrong(path, "a name with a colon", "a user name; the password or token belongs in a secret of its own")
+		}
+	}
 	password, token := prefix+"registryPassword", prefix+"registryPullToken"
 	if i.Username != "" && given.RegistryPassword == "" && i.Source != "" {
-		r.wrong(password, nothing, "the password of %s: %s", quote(i.Username), r.setSecretCommand(password))
+		r.wrong(password, nothing, "the password of image.username: %s", r.setSecretCommand(password))
 	}
 	if given.RegistryPassword != "" && i.Username == "" {
 		r.wrong(user, nothing, "the user to whom %s belongs", password)
 	}
 	if i.PullUsername != "" && given.RegistryPullToken == "" {
-		r.wrong(token, nothing, "the token with which %s pulls: %s", quote(i.PullUsername), r.setSecretCommand(token))
+		r.wrong(token, nothing, "the token with which image.pullUsername pulls: %s", r.setSecretCommand(token))
 	}
 	if given.RegistryPullToken != "" && i.PullUsername == "" && i.Username == "" {
 		r.wrong(puller, nothing, "the user to whom %s belongs", token)

@@ -94,10 +94,14 @@ func TestWrongImages(t *testing.T) {
 			"clawft:image.sizeLimitMiB: got 0; want 1 to 10240 MiB",
 		}},
 		{"user without a password", imageWith("source: src, username: bot"), []string{
-			`clawft:registryPassword: got nothing; want the password of "bot": pulumi config set --stack dev --secret clawft:registryPassword`,
+			`clawft:registryPassword: got nothing; want the password of image.username: pulumi config set --stack dev --secret clawft:registryPassword`,
 		}},
 		{"puller without a token", imageWith(fixed + ", pullUsername: bot"), []string{
-			`clawft:registryPullToken: got nothing; want the token with which "bot" pulls: pulumi config set --stack dev --secret clawft:registryPullToken`,
+			`clawft:registryPullToken: got nothing; want the token with which image.pullUsername pulls: pulumi config set --stack dev --secret clawft:registryPullToken`,
+		}},
+		{"user with a password", imageWith("source: src, username: 'bot:canary'"), []string{
+			"clawft:image.username: got a name with a colon; want a user name; the password or token belongs in a secret of its own",
+			`clawft:registryPassword: got nothing; want the password of image.username: pulumi config set --stack dev --secret clawft:registryPassword`,
 		}},
 		{"password and token without a user", map[string]string{"registryPassword": "{secure: x}", "registryPullToken": "{secure: x}"}, []string{
 			"clawft:image.pullUsername: got nothing; want the user to whom clawft:registryPullToken belongs",

@@ -101,7 +101,7 @@ func TestStackFiles(t *testing.T) {
 		{stack: "dev", add: token, hosts: 1},
 		{stack: "prod", add: token + "  clawft:secrets: {ANTHROPIC_API_KEY: {secure: x}}\n", hosts: 2, protect: true, github: true},
 		{stack: "lab", add: token + "  clawft:sshPrivateKey: " + private + "\n", replace: map[string]string{
-			"  clawft:image:\n":  "  clawft:image:\n    repository: 172.30.0.1:5000/clawft/clawft\n    source: src\n",
+			"  clawft:image:\n":  "  clawft:image:\n    repository: 172.30.0.1:5000/clawft/clawft\n    source: cloud-init\n",
 			"driver: remote\n":   "driver: remote\n      endpoint: unix:///run/buildkit.sock\n",
 			"    - name: gw-2\n": "    - name: gw-2\n      hostKey: " + public + "\n",
 		}, hosts: 2},
@@ -114,7 +114,7 @@ func TestStackFiles(t *testing.T) {
 				}
 				text = strings.Replace(text, old, filled, 1)
 			}
-			cfg, err := stackFile(text+c.add).load(t, c.stack)
+			cfg, err := stackFile(text+c.add).loadIn(t, root, c.stack)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +139,7 @@ func TestStackFilesWithoutSecrets(t *testing.T) {
 			for i := range want {
 				want[i] = strings.ReplaceAll(want[i], "STACK", stack)
 			}
-			_, err := stackFile(readStackFile(t, stack)).load(t, stack)
+			_, err := stackFile(readStackFile(t, stack)).loadIn(t, root, stack)
 			checkProblems(t, err, want)
 		})
 	}
@@ -151,7 +151,7 @@ func TestStackFilesHoldNoSecrets(t *testing.T) {
 		t.Fatalf("found %v, %v", files, err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // logLevelVariable is the environment variable of `gateway.logLevel`.
@@ -47,6 +50,10 @@ var reservedVariables = map[string]string{
 	"LD_LIBRARY_PATH":        "another name: LD_LIBRARY_PATH would load code into the gateway",
 }
 
+// longestSecret keeps a line of the environment file below the 64 KiB that
+// Docker reads.
+const longestSecret = 60 << 10
+
 var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 
 const variableRule = "the name of an environment variable: capital letters, digits and _, not starting with a digit"
@@ -73,10 +80,15 @@ func checkSecretValue(r *report, path, name, value string) {
 		r.wrong(path, "the name "+quote(name), "%s", want)
 	case value == "":
 		r.wrong(path, "an empty value", "a secret: %s; or no entry at all", r.setSecretCommand(path))
-	case strings.ContainsAny(value, "\n\r\x00"):
-		r.wrong(path, "a value of several lines", "one line, because it is passed on in an environment file")
+	case strings.ContainsFunc(value, isControl) || !utf8.ValidString(value):
+		r.wrong(path, "a value of several lines or with control characters", "one line of text, because it is passed on in an environment file")
+	case len(value) > longestSecret:
+		r.wrong(path, fmt.Sprintf("a value of %d bytes", len(value)), "at most %d, because it is passed on in an environment file", longestSecret)
 	}
 }
+
+// isControl is true for what an environment file cannot hold.
+func isControl(c rune) bool { return unicode.IsControl(c) && c != '\t' }
 
 // checkMisspelt reports a variable that nothing reads and whose name is almost
 // that of one that the gateway reads. It would only show when a request needs

@@ -1,6 +1,9 @@
 package pipeline
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestWrongSecrets(t *testing.T) {
 	secrets := func(entries string) map[string]string { return map[string]string{"secrets": "{" + entries + "}"} }
@@ -17,7 +20,10 @@ func TestWrongSecrets(t *testing.T) {
 			"clawft:secrets.OPENAI_API_KEY: got an empty value; want a secret: pulumi config set --stack dev --secret --path 'clawft:secrets.OPENAI_API_KEY'; or no entry at all",
 		}},
 		{"several lines", secrets(`OPENAI_API_KEY: {secure: "a\nb"}`), []string{
-			"clawft:secrets.OPENAI_API_KEY: got a value of several lines; want one line, because it is passed on in an environment file",
+			"clawft:secrets.OPENAI_API_KEY: got a value of several lines or with control characters; want one line of text, because it is passed on in an environment file",
+		}},
+		{"a whole file", secrets("OPENAI_API_KEY: {secure: " + strings.Repeat("x", 61440+1) + "}"), []string{
+			"clawft:secrets.OPENAI_API_KEY: got a value of 61441 bytes; want at most 61440, because it is passed on in an environment file",
 		}},
 		{"misspelt", secrets("OPENAPI_API_KEY: {secure: x}, GEMINI_API_KEY: {secure: x}"), []string{
 			"clawft:secrets.GEMINI_API_KEY: got a name that the gateway does not read; want GOOGLE_GEMINI_API_KEY",

@@ -62,7 +62,7 @@ func (s *SSH) checkKey(r *report, path, key string, hosts []Host) {
 }
 
 func isPublicKey(text string) bool {
-	_, _, err := parsePublicKey(text)
+	_, err := parsePublicKey(text)
 	return err == nil
 }
 

@@ -67,9 +67,14 @@ func (f stackFile) recorded(t *testing.T, stack string) *recorder.Recorder {
 // Dockerfile and a directory "src", and without a token in the environment.
 func (f stackFile) load(t *testing.T, stack string) (*Config, error) {
 	t.Helper()
+	return f.loadIn(t, projectDirectory(t), stack)
+}
+
+func (f stackFile) loadIn(t *testing.T, dir, stack string) (*Config, error) {
+	t.Helper()
 	r := f.recorded(t, stack)
 	t.Setenv("HCLOUD_TOKEN", "")
-	t.Chdir(projectDirectory(t))
+	t.Chdir(dir)
 	var loaded *Config
 	var loadErr error
 	err := r.Run(func(ctx *pulumi.Context) error {
