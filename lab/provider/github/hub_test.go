@@ -1,0 +1,91 @@
+package github
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func openHub(t *testing.T) *Hub {
+	t.Helper()
+	hub, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.CreateRepository("clawft", "clawft", "main"); err != nil {
+		t.Fatal(err)
+	}
+	return hub
+}
+
+func TestRepositoryCanBeCloned(t *testing.T) {
+	hub := openHub(t)
+	clone := filepath.Join(t.TempDir(), "clone")
+	if out, err := exec.Command("git", "clone", "--quiet", hub.GitDir("clawft", "clawft"), clone).CombinedOutput(); err != nil {
+		t.Fatalf("cloning: %v\n%s", err, out)
+	}
+	readme, err := os.ReadFile(filepath.Join(clone, "README.md"))
+	if err != nil || string(readme) != "# clawft\n" {
+		t.Errorf("README.md: %q, %v", readme, err)
+	}
+}
+
+func TestRepositoryIsCreatedOnce(t *testing.T) {
+	hub := openHub(t)
+	before, err := gitDir(hub.GitDir("clawft", "clawft")).tip("main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.CreateRepository("clawft", "clawft", "main"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := gitDir(hub.GitDir("clawft", "clawft")).tip("main")
+	if err != nil || after != before {
+		t.Errorf("the second call made %s of %s: %v", after, before, err)
+	}
+}
+
+func TestRepositoryNames(t *testing.T) {
+	hub, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.CreateRepository("../elsewhere", "clawft", "main"); err == nil || !strings.Contains(err.Error(), "an owner and a name have letters") {
+		t.Errorf("an owner outside the hub: %v", err)
+	}
+}
+
+func TestCommitKeepsModeAndOtherFiles(t *testing.T) {
+	hub := openHub(t)
+	git := gitDir(hub.GitDir("clawft", "clawft"))
+	one, two := "#!/bin/sh\n", "#!/bin/bash\n"
+	if _, err := git.commit("main", "bin/run", &one, "Add", hubPerson); err != nil {
+		t.Fatal(err)
+	}
+	first, err := git.file("main", "bin/run")
+	if err != nil || first == nil {
+		t.Fatal(first, err)
+	}
+	// As a push by hand could have done.
+	if _, err := git.git(nil, "", "update-ref", "refs/heads/x", "main"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := git.commit("main", "bin/run", &two, "Change", hubPerson); err != nil {
+		t.Fatal(err)
+	}
+	second, err := git.file("main", "bin/run")
+	if err != nil || second.content != two || second.mode != first.mode {
+		t.Errorf("%+v, %v", second, err)
+	}
+	if _, err := git.commit("main", "bin/run", nil, "Remove", hubPerson); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := git.file("main", "bin/run"); err != nil || gone != nil {
+		t.Errorf("a removed file is still there: %+v, %v", gone, err)
+	}
+	if readme, err := git.file("main", "README.md"); err != nil || readme == nil {
+		t.Errorf("another file went with it: %v", err)
+	}
+}
