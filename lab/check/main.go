@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/clawft/infra/lab/engine"
 )
 
 func main() {
@@ -27,7 +30,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, names []string) error {
+func run(ctx context.Context, names []string) (err error) {
 	root, err := checkout()
 	if err != nil {
 		return err
@@ -38,6 +41,10 @@ func run(ctx context.Context, names []string) error {
 		return err
 	}
 	defer c.summary()
+	// The machine stays as it was: an engine that setup had to start is ended.
+	defer func() {
+		err = errors.Join(err, engine.Stop(context.WithoutCancel(ctx), root, detail))
+	}()
 	return c.runPhases(ctx, chosen)
 }
 
