@@ -64,7 +64,7 @@ func Open(ctx context.Context, options Options) (*Stack, error) {
 	if err := options.writeSettings(ctx, passphrase, options.Settings); err != nil {
 		return nil, err
 	}
-	command, err := pulumiCommand(filepath.Join(options.Dir, "engine"), options.Pulumi)
+	command, err := pulumiCommand(filepath.Join(options.Dir, "cli"), options.Pulumi)
 	if err != nil {
 		return nil, err
 	}
