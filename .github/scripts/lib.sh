@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# What the workflows' scripts share. It is sourced, never run.
+
+# qualified STACK names a stack in the organization that the repository variable
+# PULUMI_ORGANIZATION names; self-managed backends have none.
+qualified() { printf '%s' "${PULUMI_ORGANIZATION:+$PULUMI_ORGANIZATION/}$1"; }
+
+# exists STACK tells whether a stack was ever made. It ends the script if the
+# backend gives no answer.
+exists() {
+  local said
+  if said=$(pulumi stack select --non-interactive "$1" 2>&1); then return 0; fi
+  if [[ $said == *"no stack named"* ]]; then return 1; fi
+  echo "$said" >&2
+  exit 1
+}
+
+# outputs STACK prints a stack's outputs as JSON.
+outputs() { pulumi stack output --stack "$1" --json; }
+
+# use_version STACK VERSION OUTPUTS sets the release that the program deploys. An
+# empty version is the one that runs, whatever the stack file says: a release
+# does not commit to this repository.
+use_version() {
+  local version=$2
+  if [[ -z $version ]]; then version=$(jq -r '.version // empty' <<<"$3"); fi
+  if [[ -n $version ]]; then pulumi config set --stack "$1" clawft:version "$version"; fi
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Updates a stack and writes what it did to the run's summary.
+#
+#   release.sh STACK [VERSION]
+#
+# VERSION is the gateway's, with or without "v"; without it the one that runs stays.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. .github/scripts/lib.sh
+
+stack=$(qualified "$1") version=${2:-}
+version=${version#v}
+number='(0|[1-9][0-9]*)'
+if [[ -n $version && ! $version =~ ^$number\.$number\.$number(-[0-9A-Za-z.-]+)?$ ]]; then
+  echo "::error::$version is no version of the gateway; give one such as 0.6.19 or 0.7.0-rc.1"
+  exit 1
+fi
+
+if ! exists "$stack"; then
+  echo "::error::there is no stack $stack; make it once by hand, with its secrets: README.md tells how"
+  exit 1
+fi
+before=$(outputs "$stack")
+use_version "$stack" "$version" "$before"
+pulumi up --stack "$stack" --yes --non-interactive
+after=$(outputs "$stack")
+
+# sizes REF prints the platforms of an image and what each has to be pulled.
+sizes() {
+  local repository=${1%@*} platform digest
+  docker buildx imagetools inspect --raw "$1" |
+    jq -r '.manifests[] | select(.platform.os != "unknown") | "\(.platform.os)/\(.platform.architecture) \(.digest)"' |
+    while read -r platform digest; do
+      docker buildx imagetools inspect --raw "$repository@$digest" |
+        jq -r --arg platform "$platform" \
+          '"| \($platform) | \([.config.size, .layers[].size] | add / 1048576 * 100 | round / 100) MiB compressed |"'
+    done
+}
+
+{
+  echo "## $1: $(jq -r .version <<<"$after")"
+  echo
+  echo "| | |"
+  echo "| --- | --- |"
+  echo "| version | $(jq -r '.version // "none"' <<<"$before") → $(jq -r .version <<<"$after") |"
+  echo "| digest | \`$(jq -r .digest <<<"$after")\` |"
+  # A table without sizes is no reason to call a deployment failed.
+  sizes "$(jq -r .image <<<"$after")" || echo "| sizes | not to be had from the registry |"
+  echo
+  echo "| host | address | before | now |"
+  echo "| --- | --- | --- | --- |"
+  jq -r --argjson before "$before" '
+    def short: if . == null then "nothing" else "`" + (split("@")[1] // .)[0:19] + "`" end;
+    .gateways // {} | to_entries[] |
+    "| \(.key) | \(.value.address) | \($before.gateways[.key].image | short) | \(.value.image | short) |"' <<<"$after"
+} >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"
