@@ -1,11 +1,20 @@
 package dockerbuild
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,8 +40,8 @@ const (
 // with that very digest.
 func TestPublish(t *testing.T) {
 	lab := newLab(t)
-	lab.write(t, "source/Dockerfile", "FROM scratch\nARG VERSION\nCOPY . /\nLABEL version=$VERSION\n")
-	lab.write(t, "source/hello", "hello")
+	write(t, lab.dir, "source/Dockerfile", "FROM scratch\nARG VERSION\nCOPY . /\nLABEL version=$VERSION\n", 0o644)
+	write(t, lab.dir, "source/hello", "hello", 0o644)
 	inputs := lab.check(t, imageURN, map[string]any{
 		"context":        map[string]any{"location": "source"},
 		"builder":        map[string]any{"name": "lab"},
@@ -92,6 +101,238 @@ func TestPublish(t *testing.T) {
 	if response, err := lab.provider.Read(t.Context(), read); err != nil || response.ID != "" {
 		t.Errorf("reading a deleted index: %q, %v", response.ID, err)
 	}
+}
+
+// TestTagged pushes in the simpler way, by tag.
+func TestTagged(t *testing.T) {
+	lab := newLab(t)
+	write(t, lab.dir, "source/Dockerfile", "FROM scratch\nCOPY . /\n", 0o644)
+	tag := lab.repository() + ":edge"
+	inputs := lab.check(t, imageURN, map[string]any{
+		"context": map[string]any{"location": "source"}, "builder": map[string]any{"name": "lab"},
+		"push": true, "tags": []any{tag}, "registries": []any{lab.login()},
+	})
+
+	preview, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: inputs, DryRun: true})
+	if err != nil {
+		t.Fatalf("previewing with a build: %v", err)
+	}
+	if tags := lab.tags(t); len(tags) > 0 || !preview.Properties.Get("digest").IsComputed() {
+		t.Errorf("the preview pushed %q and returned %v", tags, preview.Properties)
+	}
+
+	created, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: inputs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := created.Properties.Get("digest").AsString()
+	if got, want := created.Properties.Get("ref").AsString(), tag+"@"+digest; got != want {
+		t.Errorf("ref is %q, want %q", got, want)
+	}
+	if got := lab.tags(t); !slices.Equal(got, []string{"edge"}) {
+		t.Errorf("the registry has the tags %q", got)
+	}
+
+	read := func() string {
+		t.Helper()
+		response, err := lab.provider.Read(t.Context(), p.ReadRequest{
+			ID: created.ID, Urn: imageURN, Inputs: inputs, Properties: created.Properties,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.ID
+	}
+	if id := read(); id != created.ID {
+		t.Errorf("an image that exists was read as %q", id)
+	}
+	if err := lab.provider.Delete(t.Context(), p.DeleteRequest{
+		ID: created.ID, Urn: imageURN, Properties: created.Properties, OldInputs: inputs,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if id := read(); id != "" {
+		t.Errorf("an image that is gone was read as %q", id)
+	}
+}
+
+// TestRefusedPush shows that nothing is taken for pushed that was not.
+func TestRefusedPush(t *testing.T) {
+	lab := newLab(t)
+	write(t, lab.dir, "source/Dockerfile", "FROM scratch\nCOPY . /\n", 0o644)
+	login := lab.login()
+	login["password"] = "wrong-password"
+	inputs := lab.check(t, imageURN, map[string]any{
+		"context": map[string]any{"location": "source"}, "builder": map[string]any{"name": "lab"},
+		"push": true, "tags": []any{lab.repository() + ":edge"}, "registries": []any{login},
+	})
+	_, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: inputs})
+	if err == nil || !strings.Contains(err.Error(), "401 Unauthorized") {
+		t.Errorf("pushing with a wrong password: %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), "wrong-password") {
+		t.Errorf("the error shows the password: %v", err)
+	}
+}
+
+func TestFailingBuild(t *testing.T) {
+	lab := newLab(t)
+	for _, c := range []struct {
+		name, dockerfile, message string
+	}{
+		{"file that is not there", "FROM scratch\nCOPY absent /\n", `"/absent": not found`},
+		{"step that fails", "FROM scratch\nRUN [\"/absent\"]\n", "process \"/absent\" did not complete successfully"},
+		{"stage that is not there", "FROM scratch\nCOPY --from=absent.invalid/x /a /b\n", "absent.invalid/x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			write(t, lab.dir, "source/Dockerfile", c.dockerfile, 0o644)
+			inputs := lab.check(t, imageURN, map[string]any{
+				"context": map[string]any{"location": "source"}, "builder": map[string]any{"name": "lab"}, "push": false,
+				"exports": []any{map[string]any{"cacheonly": map[string]any{}}},
+			})
+			_, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: inputs})
+			if err == nil || !strings.HasPrefix(err.Error(), "building: ") || !strings.Contains(err.Error(), c.message) {
+				t.Errorf("error %v does not say %q", err, c.message)
+			}
+		})
+	}
+}
+
+// TestCancelled ends a build that waits for a file which never comes, and
+// expects that nobody waits for it any more afterwards.
+func TestCancelled(t *testing.T) {
+	lab := newLab(t)
+	asked, left := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		once.Do(func() {
+			close(asked)
+			<-r.Context().Done()
+			close(left)
+		})
+	}))
+	t.Cleanup(server.Close)
+	write(t, lab.dir, "source/Dockerfile", "FROM scratch\nADD "+server.URL+"/file /\n", 0o644)
+	inputs := lab.check(t, imageURN, map[string]any{
+		"context": map[string]any{"location": "source"}, "builder": map[string]any{"name": "lab"}, "push": false,
+	})
+
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() {
+		_, err := lab.provider.Create(ctx, p.CreateRequest{Urn: imageURN, Properties: inputs})
+		result <- err
+	}()
+	timeout := time.After(time.Minute)
+	select {
+	case <-asked:
+	case <-timeout:
+		t.Fatal("the build did not begin within a minute")
+	}
+	cancel()
+	select {
+	case err := <-result:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error: %v", err)
+		}
+	case <-timeout:
+		t.Fatal("the cancelled build did not end within a minute")
+	}
+	select {
+	case <-left:
+	case <-timeout:
+		t.Error("BuildKit still builds for nobody")
+	}
+}
+
+// TestGitContext builds from a repository, whose Dockerfile is the one that
+// counts unless the program brings its own.
+func TestGitContext(t *testing.T) {
+	lab := newLab(t)
+	write(t, lab.dir, "repository/Dockerfile", "FROM scratch\nLABEL from=repository\nCOPY file /\n", 0o644)
+	write(t, lab.dir, "repository/file", "content", 0o644)
+	write(t, lab.dir, "Dockerfile", "FROM scratch\nLABEL from=project\nCOPY file /\n", 0o644)
+	location := serveGit(t, filepath.Join(lab.dir, "repository"))
+
+	for _, c := range []struct {
+		name       string
+		dockerfile map[string]any
+		want       string
+	}{
+		{"none given", nil, "repository"},
+		{"relative path", map[string]any{"location": "Dockerfile"}, "repository"},
+		{"absolute path", map[string]any{"location": filepath.Join(lab.dir, "Dockerfile")}, "project"},
+		{"inline", map[string]any{"inline": "FROM scratch\nLABEL from=inline\nCOPY file /\n"}, "inline"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inputs := map[string]any{
+				"context": map[string]any{"location": location}, "builder": map[string]any{"name": "lab"},
+				"platforms": []any{"linux/amd64"}, "push": true, "tags": []any{lab.repository() + ":git"}, "registries": []any{lab.login()},
+			}
+			if c.dockerfile != nil {
+				inputs["dockerfile"] = c.dockerfile
+			}
+			created, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: lab.check(t, imageURN, inputs)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := lab.pull(t, created.Properties.Get("ref").AsString(), "amd64").ConfigFile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := config.Config.Labels["from"]; got != c.want {
+				t.Errorf("built by the Dockerfile of the %s, want that of the %s", got, c.want)
+			}
+		})
+	}
+}
+
+// serveGit commits dir and serves it; it returns the URL of the commit.
+func serveGit(t *testing.T, dir string) string {
+	t.Helper()
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir}, args...)...)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+		output, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v\n%s", args[0], err, output)
+		}
+		return strings.TrimSpace(string(output))
+	}
+	git("init", "--quiet")
+	git("add", ".")
+	git("-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", "test")
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// It answers each connection in a process of its own, which a group ends.
+	daemon := exec.CommandContext(t.Context(), "git", "daemon", "--export-all", "--reuseaddr",
+		"--listen=127.0.0.1", "--port="+port, "--base-path="+dir)
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	daemon.Cancel = func() error { return syscall.Kill(-daemon.Process.Pid, syscall.SIGKILL) }
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = daemon.Wait() })
+	address := net.JoinHostPort("127.0.0.1", port)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("git daemon does not answer: %v", err)
+		}
+	}
+	return "git://" + address + "/.git#" + git("rev-parse", "HEAD")
 }
 
 // lab is everything that a build needs, started for one test.
@@ -186,17 +427,6 @@ func (l *lab) login() map[string]any {
 	}
 }
 
-func (l *lab) write(t *testing.T, path, content string) {
-	t.Helper()
-	path = filepath.Join(l.dir, path)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // check returns the inputs with the provider's defaults.
 func (l *lab) check(t *testing.T, urn presource.URN, inputs map[string]any) property.Map {
 	t.Helper()
@@ -248,6 +478,30 @@ func (l *lab) pull(t *testing.T, ref, architecture string) v1.Image {
 	return image
 }
 
-func properties(m map[string]any) property.Map {
-	return presource.FromResourcePropertyMap(presource.NewPropertyMapFromMap(m))
+// properties converts literals, among which there may be property.Computed.
+func properties(m map[string]any) property.Map { return convert(m).AsMap() }
+
+func convert(v any) property.Value {
+	switch v := v.(type) {
+	case map[string]any:
+		m := map[string]property.Value{}
+		for name, item := range v {
+			m[name] = convert(item)
+		}
+		return property.New(m)
+	case []any:
+		items := make([]property.Value, 0, len(v))
+		for _, item := range v {
+			items = append(items, convert(item))
+		}
+		return property.New(items)
+	case nil:
+		return property.Value{}
+	default:
+		value, err := property.Any(v)
+		if err != nil {
+			panic(err)
+		}
+		return value
+	}
 }

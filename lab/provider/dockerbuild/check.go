@@ -47,6 +47,9 @@ func (i *images) check(_ context.Context, inputs property.Map) []p.CheckFailure 
 	if err, property := i.checkDockerfile(&args); err != nil {
 		fail(err, "%s", property)
 	}
+	if tags := inputs.Get("tags"); tags.IsArray() && len(args.Tags) == 0 && tags.AsArray().Len() > 0 {
+		args.Tags = []string{"unknown:yet"}
+	}
 	args.exports(at("exports"))
 	args.cacheFrom(at("cacheFrom"))
 	args.cacheTo(at("cacheTo"))

@@ -16,7 +16,9 @@
 //   - Deleting an Index deletes the manifest that it points at, and so every
 //     other tag of it.
 //
-// Three exporters of build caches and results are left to their own devices:
-// azblob, s3 and kubernetes builders are passed on, but nobody has tried them
-// here.
+//   - Of a local build cache the mode is dropped, and compression settings
+//     without a level are.
+//
+// What it cannot vouch for are caches in s3 and azblob: they are passed on to
+// buildx, and nothing here has ever tried them.
 package dockerbuild
