@@ -67,7 +67,7 @@ func Start(ctx context.Context, opts Options) (*Daemon, error) {
 	if alone {
 		err = d.launch(ctx)
 	} else {
-		err = d.join()
+		err = d.join(ctx)
 	}
 	if err != nil {
 		use.release()
@@ -159,7 +159,8 @@ func (d *Daemon) launch(ctx context.Context) error {
 	}
 	defer log.Close()
 
-	cmd := exec.Command(d.opts.Buildkitd, "--config", configPath(d.opts.Dir))
+	// It lives until Close, not as long as the context of its start.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), d.opts.Buildkitd, "--config", configPath(d.opts.Dir))
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its temporary files, which hold mounts, go where end looks for them. Unset,
 	// the other variable would make it report to systemd on behalf of the lab.
@@ -186,7 +187,7 @@ func (d *Daemon) launch(ctx context.Context) error {
 
 func (d *Daemon) waitReady(ctx context.Context) error {
 	for {
-		if answers(d.opts.Socket) {
+		if answers(ctx, d.opts.Socket) {
 			return nil
 		}
 		select {
@@ -200,19 +201,19 @@ func (d *Daemon) waitReady(ctx context.Context) error {
 }
 
 // join uses the daemon that another live process started.
-func (d *Daemon) join() error {
+func (d *Daemon) join(ctx context.Context) error {
 	if running, err := os.ReadFile(configPath(d.opts.Dir)); err != nil || string(running) != string(d.opts.config()) {
 		return fmt.Errorf("starting BuildKit: another process of the lab runs it in %s with other settings; end that one first", d.opts.Dir)
 	}
-	if !answers(d.opts.Socket) {
+	if !answers(ctx, d.opts.Socket) {
 		return fmt.Errorf("starting BuildKit: another process of the lab uses it in %s, but it does not answer on %s; "+
 			"end that process first", d.opts.Dir, d.opts.Socket)
 	}
 	return nil
 }
 
-func answers(socket string) bool {
-	conn, err := net.DialTimeout("unix", socket, time.Second)
+func answers(ctx context.Context, socket string) bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return false
 	}

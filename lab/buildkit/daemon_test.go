@@ -105,7 +105,7 @@ func TestShared(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !answers(opts.Socket) {
+	if !answers(t.Context(), opts.Socket) {
 		t.Fatal("the daemon ended with its first user, while there was a second one")
 	}
 	if err := second.Close(); err != nil {
@@ -271,7 +271,7 @@ func expectNothingLeft(t *testing.T, opts Options) {
 			t.Errorf("runc still has a record of the build step %s", id)
 		}
 	}
-	if answers(opts.Socket) {
+	if answers(t.Context(), opts.Socket) {
 		t.Errorf("%s still answers", opts.Socket)
 	}
 	if err := syscall.Access(filepath.Join(opts.Dir, "root"), syscall.F_OK); err != nil {

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -136,7 +137,8 @@ func forgetSteps(dir string) error {
 	}
 	for _, id := range ids {
 		// With --force it is no error if there is no such record.
-		if output, err := exec.Command("runc", "delete", "--force", id).CombinedOutput(); err != nil {
+		remove := exec.CommandContext(context.Background(), "runc", "delete", "--force", id)
+		if output, err := remove.CombinedOutput(); err != nil {
 			return fmt.Errorf("removing the build step %s: %w: %s", id, err, bytes.TrimSpace(output))
 		}
 	}

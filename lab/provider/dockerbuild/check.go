@@ -44,7 +44,7 @@ func (i *images) check(_ context.Context, inputs property.Map) []p.CheckFailure 
 	if location := args.Context.Location; location != "" && !isRemote(location) && !isDir(within(i.dir, location)) {
 		fail(fmt.Errorf("%q: not a valid directory or URL", location), "context.location")
 	}
-	if err, property := i.checkDockerfile(&args); err != nil {
+	if property, err := i.checkDockerfile(&args); err != nil {
 		fail(err, "%s", property)
 	}
 	if tags := inputs.Get("tags"); tags.IsArray() && len(args.Tags) == 0 && tags.AsArray().Len() > 0 {
@@ -66,21 +66,21 @@ func (i *images) check(_ context.Context, inputs property.Map) []p.CheckFailure 
 	return failures
 }
 
-func (i *images) checkDockerfile(args *imageArgs) (err error, property string) {
+func (i *images) checkDockerfile(args *imageArgs) (property string, err error) {
 	location, inline := args.dockerfile(), args.inline()
 	switch {
 	case location != "" && inline != "":
-		return errors.New(`only specify "file" or "inline", not both`), "dockerfile"
+		return "dockerfile", errors.New(`only specify "file" or "inline", not both`)
 	case inline != "":
-		return parseDockerfile([]byte(inline)), "dockerfile.inline"
+		return "dockerfile.inline", parseDockerfile([]byte(inline))
 	case location == "" || isRemote(location):
-		return nil, ""
+		return "", nil
 	}
 	content, err := os.ReadFile(within(i.dir, location))
 	if err != nil {
-		return err, "dockerfile.location"
+		return "dockerfile.location", err
 	}
-	return parseDockerfile(content), "dockerfile.location"
+	return "dockerfile.location", parseDockerfile(content)
 }
 
 // parseDockerfile leaves a Dockerfile that names a frontend of its own to that

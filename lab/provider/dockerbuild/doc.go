@@ -6,13 +6,18 @@
 //
 //   - The context hash covers what the build could read, with names and modes
 //     but without any absolute path, and decides whether an image is rebuilt.
+//
 //   - An image whose context is a git URL has a Dockerfile from that
 //     repository, unless the Dockerfile is inline or its path is absolute.
+//
 //   - A preview neither builds nor pushes unless buildOnPreview is set, which it
 //     is by default; what it builds is not pushed.
+//
 //   - In the preview of an update that is due only to a changed context, digest
 //     and ref are known to be empty rather than unknown.
+//
 //   - Changed registry passwords change nothing.
+//
 //   - Deleting an Index deletes the manifest that it points at, and so every
 //     other tag of it.
 //
