@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -115,7 +116,8 @@ type badRequest struct{ error }
 
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
-	if _, ok := err.(badRequest); ok {
+	var wrong badRequest
+	if errors.As(err, &wrong) {
 		status = http.StatusBadRequest
 	}
 	answer(w, status, map[string]any{"error": err.Error()})

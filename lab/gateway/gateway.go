@@ -57,7 +57,8 @@ func runGateway(path string) error {
 	failed := make(chan error, 1)
 	if config.Gateway.APIEnabled {
 		address := net.JoinHostPort(config.Gateway.Host, strconv.Itoa(int(config.Gateway.APIPort)))
-		listener, err := net.Listen(network(config.Gateway.Host), address)
+		var listening net.ListenConfig
+		listener, err := listening.Listen(context.Background(), network(config.Gateway.Host), address)
 		if err != nil {
 			return fmt.Errorf("failed to bind API listener on %s: %w", address, err)
 		}
@@ -76,7 +77,7 @@ func runGateway(path string) error {
 	case channels == 0:
 		return errors.New("no channels are enabled and API is disabled. " +
 			"Enable at least one channel (e.g., telegram, slack, discord) with credentials, " +
-			"or set gateway.api_enabled = true.")
+			"or set gateway.api_enabled = true")
 	}
 	fmt.Fprintf(os.Stderr, "gateway running (%d %s) -- press Ctrl+C to stop\n", channels, kind)
 	crashed := fault.whileRunning()

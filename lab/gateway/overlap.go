@@ -28,7 +28,8 @@ func watchOverlap(data string) error {
 	if err != nil {
 		return fmt.Errorf("opening lock: %w", err)
 	}
-	dataLock = lock
+	// Collected, the file would be closed and the lock lost.
+	heldLocks = append(heldLocks, lock)
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
 		return nil
@@ -45,8 +46,8 @@ func watchOverlap(data string) error {
 	return nil
 }
 
-// dataLock keeps the lock's file open: once collected, it would be unlocked.
-var dataLock *os.File
+// heldLocks keeps what holds a lock until the process ends.
+var heldLocks []*os.File
 
 func recordOverlap(data string) error {
 	file, err := os.OpenFile(overlapFile(data), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
