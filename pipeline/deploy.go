@@ -16,7 +16,7 @@ import (
 // release is.
 const resolveTimeout = 30 * time.Second
 
-// Deploy is the whole pipeline of one stack: image → hosts → gateways. It
+// Deploy is the whole pipeline of one stack: image → repository → hosts → gateways. It
 // registers nothing when the configuration is wrong.
 func Deploy(ctx *pulumi.Context) error {
 	cfg, err := Load(ctx)
@@ -39,6 +39,9 @@ func Deploy(ctx *pulumi.Context) error {
 
 	image, err := cfg.image(ctx, commit, use)
 	if err != nil {
+		return err
+	}
+	if err := cfg.repository(ctx, use); err != nil {
 		return err
 	}
 	hosts, identity, err := cfg.hosts(ctx, use)
@@ -81,6 +84,14 @@ func (c *Config) providers(ctx *pulumi.Context) *components.ProvidersArgs {
 		args.Hcloud = &components.HcloudProviderArgs{
 			Token:    secretOrNil(cloud, "token"),
 			Endpoint: stringOrNil(cloud, "endpoint"),
+		}
+	}
+	if c.GitHub != nil {
+		hub := config.New(ctx, "github")
+		args.GitHub = &components.GitHubProviderArgs{
+			Owner:   c.GitHub.Owner,
+			Token:   secretOrNil(hub, "token"),
+			BaseURL: stringOrNil(hub, "baseUrl"),
 		}
 	}
 	return args

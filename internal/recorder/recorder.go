@@ -18,6 +18,9 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
+// longText is the length, in bytes, past which a plan does not repeat a text.
+const longText = 400
+
 // Project is the name under which recorded programs run.
 const Project = "clawft"
 
@@ -40,6 +43,7 @@ type Recorder struct {
 	mu         sync.Mutex
 	resources  []Resource
 	duplicates []string
+	messages   []string
 }
 
 // Resource is a recorded registration.
@@ -50,16 +54,22 @@ type Resource struct {
 	Request            *pulumirpc.RegisterResourceRequest
 }
 
-var _ pulumi.MockResourceMonitor = (*Recorder)(nil)
-
 // Run runs the program to its end. It fails if the program does, or if a URN
 // was registered twice.
 func (r *Recorder) Run(program pulumi.RunFunc) error {
-	err := pulumi.RunErr(program, pulumi.WithMocks(Project, r.Stack, r), func(info *pulumi.RunInfo) {
+	address, stop, err := (&monitor{recorder: r}).serve()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	err = pulumi.RunErr(program, func(info *pulumi.RunInfo) {
+		info.Project = Project
+		info.Stack = r.Stack
+		info.Organization = "clawft"
 		info.Config = r.Config
 		info.ConfigSecretKeys = r.SecretKeys
 		info.DryRun = r.Preview
-		info.Organization = "clawft"
+		info.MonitorAddr, info.EngineAddr = address, address
 	})
 	if err != nil {
 		return err
@@ -70,13 +80,15 @@ func (r *Recorder) Run(program pulumi.RunFunc) error {
 	return nil
 }
 
-// NewResource implements pulumi.MockResourceMonitor.
-func (r *Recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
-	recorded := Resource{Type: args.TypeToken, Name: args.Name, Custom: args.Custom, Inputs: args.Inputs, Request: args.RegisterRPC}
-	if args.RegisterRPC != nil {
-		if _, name, found := strings.Cut(args.RegisterRPC.GetParent(), "::"); found {
-			recorded.Parent = name[strings.LastIndex(name, "::")+2:]
-		}
+// register records a registration and returns what a provider would: an ID and
+// outputs.
+func (r *Recorder) register(request *pulumirpc.RegisterResourceRequest, inputs resource.PropertyMap) (string, resource.PropertyMap) {
+	recorded := Resource{
+		Type: request.GetType(), Name: request.GetName(), Custom: request.GetCustom(),
+		Inputs: inputs, Request: request,
+	}
+	if parent := resource.URN(request.GetParent()); parent != "" {
+		recorded.Parent = parent.Name()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,29 +99,34 @@ func (r *Recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	}
 	r.resources = append(r.resources, recorded)
 
-	outputs := args.Inputs.Copy()
-	id := fmt.Sprint(1000 + len(args.Name))
-	if r.Preview {
-		id = ""
+	id := ""
+	if recorded.Custom && !r.Preview {
+		id = fmt.Sprint(1000 + len(recorded.Name))
 	}
-	if compute, ok := r.Outputs[args.TypeToken]; ok {
-		for key, value := range compute(args.Inputs) {
+	outputs := inputs.Copy()
+	if compute, ok := r.Outputs[recorded.Type]; ok {
+		for key, value := range compute(inputs) {
 			if r.Preview {
 				value = resource.MakeComputed(resource.NewProperty(""))
 			}
 			outputs[key] = value
 		}
 	}
-	return id, outputs, nil
+	return id, outputs
 }
 
-// Call implements pulumi.MockResourceMonitor.
-func (r *Recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
-	answer, ok := r.Functions[args.Token]
-	if !ok {
-		return nil, fmt.Errorf("the recorder has no answer for %s; add one to Recorder.Functions", args.Token)
-	}
-	return answer(args.Args)
+// log keeps what the program says to its user.
+func (r *Recorder) log(request *pulumirpc.LogRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.messages = append(r.messages, request.GetMessage())
+}
+
+// Messages are what the program logged: warnings and errors among them.
+func (r *Recorder) Messages() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages)
 }
 
 // Resources returns what was registered, ordered by type and name.
@@ -156,9 +173,6 @@ func (r *Recorder) Plan() string {
 // options lists the resource options that change what an update does.
 func (r Resource) options() []string {
 	var options []string
-	if r.Request == nil {
-		return nil
-	}
 	if r.Request.GetProtect() {
 		options = append(options, "option: protect")
 	}
@@ -212,6 +226,9 @@ func plain(value resource.PropertyValue) any {
 			object[string(key)] = plain(item)
 		}
 		return object
+	case value.IsString() && len(value.StringValue()) > longText:
+		// Scripts and files have golden tests of their own.
+		return "[long text]"
 	default:
 		return value.V
 	}

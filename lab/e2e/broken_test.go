@@ -18,7 +18,7 @@ func brokenReleases(t *testing.T) {
 		{"wrong architecture", []string{"--fault", "wrong-architecture"}, []string{"exec format error"}},
 		{"never healthy", []string{"--fault", "never-healthy"}, []string{"healthy", "503"}},
 		{"another version", []string{"--fault", "wrong-version"}, []string{broken, "0.0.0-fault"}},
-		{"crashes after a while", []string{"--fault", "crash-after=8"}, []string{"lab fault crash-after"}},
+		{"crashes after a while", []string{"--fault", "crash-after=3"}, []string{"lab fault crash-after"}},
 		{"refuses the config", []string{"--fault", "refuse-config"}, []string{"lab fault refuse-config"}},
 		{"broken by real data", []string{"--fault", "unhealthy-on-data"}, []string{"healthy", "rolled back"}},
 		{"cannot be pulled", []string{

@@ -1,0 +1,98 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/components"
+	"github.com/clawft/infra/components/workflows"
+)
+
+// repository registers the gateway's own repository: workflow files first, then
+// the rulesets that require what they report. It does nothing in a stack that
+// has no `github` block.
+func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) error {
+	if c.GitHub == nil {
+		return nil
+	}
+	dockerfile, ignored, err := c.dockerfile(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := components.NewWorkflows(ctx, c.GitHub.Repository, &components.WorkflowsArgs{
+		Repository: c.GitHub.Repository,
+		Inputs: workflows.Inputs{
+			DefaultBranch: c.GitHub.DefaultBranch,
+			Image:         c.Image.Repository,
+			Toolchain:     c.GitHub.Toolchain,
+			Limits: workflows.Limits{
+				BinaryMiB:   c.GitHub.Limits.BinaryMiB,
+				WasmKiB:     c.GitHub.Limits.WasmKiB,
+				WasmGzipKiB: c.GitHub.Limits.WasmGzipKiB,
+				ImageMiB:    c.Image.SizeLimitMiB,
+			},
+			HealthTimeout: c.Gateway.HealthTimeout,
+			Dockerfile:    dockerfile,
+			DockerIgnore:  ignored,
+			Infra:         workflows.Infra(c.GitHub.Infra),
+			Stack:         ctx.Stack(),
+			Environment:   c.GitHub.Environment.Name,
+		},
+	}, use)
+	if err != nil {
+		return fmt.Errorf("rendering the workflows of %s/%s: %w", c.GitHub.Owner, c.GitHub.Repository, err)
+	}
+	_, err = components.NewRepository(ctx, c.GitHub.Repository, &components.RepositoryArgs{
+		Name:            c.GitHub.Repository,
+		Workflows:       written,
+		Enforcement:     c.GitHub.Enforcement,
+		RequiredReviews: c.GitHub.RequiredReviews,
+		LinearHistory:   c.GitHub.LinearHistory,
+		MergeQueue:      c.GitHub.MergeQueue,
+		Bypass:          c.GitHub.BypassActor.component(),
+		Releasers:       actors(c.GitHub.Releasers),
+		Environment: components.EnvironmentArgs{
+			Name:          c.GitHub.Environment.Name,
+			ReviewerUsers: c.GitHub.Environment.Reviewers.Users,
+			ReviewerTeams: c.GitHub.Environment.Reviewers.Teams,
+		},
+		Variables: c.GitHub.Variables,
+		Secrets:   c.GitHub.Secrets,
+	}, use)
+	return err
+}
+
+// dockerfile returns the text of the Dockerfile that releases are built from,
+// and of the ignore file beside it, if there is one.
+func (c *Config) dockerfile(ctx *pulumi.Context) (text, ignored string, err error) {
+	path := filepath.Join(ctx.RootDirectory(), c.Image.Dockerfile)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", "", fmt.Errorf("reading clawft:image.dockerfile for the workflows: %w", err)
+	}
+	ignore, err := os.ReadFile(path + ".dockerignore")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("reading the ignore file beside clawft:image.dockerfile: %w", err)
+	}
+	return string(content), string(ignore), nil
+}
+
+func (a *BypassActor) component() *components.Actor {
+	if a == nil {
+		return nil
+	}
+	return &components.Actor{Type: a.Type, ID: a.ID, Mode: a.Mode}
+}
+
+func actors(given []BypassActor) []components.Actor {
+	var all []components.Actor
+	for _, actor := range given {
+		all = append(all, *actor.component())
+	}
+	return all
+}
