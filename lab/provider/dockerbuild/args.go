@@ -94,8 +94,16 @@ func known(v property.Value) property.Value {
 	}
 }
 
-// defaults fills in what the plugin records for inputs that were left out.
+// defaults fills in what the plugin records for inputs that were left out, and
+// makes secret what it takes for secret.
 func (i *images) defaults(inputs property.Map) property.Map {
+	if logins := inputs.Get("registries"); logins.IsArray() {
+		hidden := make([]property.Value, 0, logins.AsArray().Len())
+		for _, login := range logins.AsArray().All {
+			hidden = append(hidden, hidePassword(login))
+		}
+		inputs = inputs.Set("registries", property.WithGoValue(logins, hidden))
+	}
 	fill := func(name string, value property.Value) {
 		if inputs.Get(name).IsNull() {
 			inputs = inputs.Set(name, value)
@@ -119,6 +127,15 @@ func (i *images) defaults(inputs property.Map) property.Map {
 	}
 	given = given.Set("location", property.New(filepath.Join(location, "Dockerfile")))
 	return inputs.Set("dockerfile", property.New(given))
+}
+
+// hidePassword makes the password of a registry login secret.
+func hidePassword(login property.Value) property.Value {
+	if !login.IsMap() || login.AsMap().Get("password").IsNull() {
+		return login
+	}
+	password := login.AsMap().Get("password").WithSecret(true)
+	return property.WithGoValue(login, login.AsMap().Set("password", password))
 }
 
 // isRemote tells a URL or git reference, which BuildKit fetches itself, from a

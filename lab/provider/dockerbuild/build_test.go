@@ -312,11 +312,11 @@ func serveGit(t *testing.T, dir string) string {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// It answers each connection in a process of its own, which a group ends.
 	daemon := exec.CommandContext(t.Context(), "git", "daemon", "--export-all", "--reuseaddr",
 		"--listen=127.0.0.1", "--port="+port, "--base-path="+dir)
-	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	daemon.Cancel = func() error { return syscall.Kill(-daemon.Process.Pid, syscall.SIGKILL) }
+	// Asked to end, git ends and awaits the daemon that it started; killed, it
+	// would leave it behind.
+	daemon.Cancel = func() error { return daemon.Process.Signal(syscall.SIGTERM) }
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -103,6 +103,34 @@ func TestCheckIndex(t *testing.T) {
 	}
 }
 
+// TestPasswordsAreSecret covers programs that do not say so themselves.
+func TestPasswordsAreSecret(t *testing.T) {
+	standIn, _ := unserved(t)
+	login := map[string]any{"address": "r", "username": "u", "password": "p"}
+	image, err := standIn.Check(t.Context(), p.CheckRequest{Urn: imageURN, Inputs: properties(map[string]any{
+		"context": map[string]any{"location": "source"}, "push": false, "registries": []any{login},
+		"secrets": map[string]any{"key": "s"},
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := standIn.Check(t.Context(), p.CheckRequest{Urn: indexURN, Inputs: properties(map[string]any{
+		"tag": "r/n:1", "sources": []any{"r/n:2"}, "registry": login,
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, value := range map[string]property.Value{
+		"an image's password": image.Inputs.Get("registries").AsArray().Get(0).AsMap().Get("password"),
+		"an image's secrets":  image.Inputs.Get("secrets"),
+		"an index's password": index.Inputs.Get("registry").AsMap().Get("password"),
+	} {
+		if !value.Secret() {
+			t.Errorf("%s is recorded in plain text", what)
+		}
+	}
+}
+
 const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
 
 // unserved is a stand-in that can do everything but build.

@@ -46,7 +46,10 @@ func (i *indexes) resource() provider.Resource {
 		Volatile: []string{"ref"},
 		Default: func(inputs property.Map) property.Map {
 			if inputs.Get("push").IsNull() {
-				return inputs.Set("push", property.New(true))
+				inputs = inputs.Set("push", property.New(true))
+			}
+			if login, given := inputs.GetOk("registry"); given {
+				inputs = inputs.Set("registry", hidePassword(login))
 			}
 			return inputs
 		},
