@@ -1,7 +1,6 @@
 package cloudinit
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +29,8 @@ const (
 	maxDrain         = 60
 	maxWatch         = 600
 	maxPullTimeout   = 3600
+
+	defaultPullTimeout = 600
 )
 
 // Docker reads an env file line by line and refuses a line of 64 KiB.
@@ -89,14 +90,14 @@ func (r Release) JSON() (string, error) {
 		r.Env = map[string]string{}
 	}
 	if r.PullTimeout == 0 {
-		r.PullTimeout = 600
+		r.PullTimeout = defaultPullTimeout
 	}
-	var config bytes.Buffer
-	if err := json.Compact(&config, r.Config); err != nil {
-		return "", fmt.Errorf("encoding release config: %w", err)
-	}
-	r.Config = config.Bytes()
-	out, err := json.Marshal(r)
+	// The config travels as text: the host writes it as it is, and no tool there rounds its numbers.
+	type fields Release
+	out, err := json.Marshal(struct {
+		fields
+		Config string `json:"config"`
+	}{fields(r), string(r.Config)})
 	if err != nil {
 		return "", fmt.Errorf("encoding release: %w", err)
 	}

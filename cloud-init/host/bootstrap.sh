@@ -141,13 +141,11 @@ file() {
 	fi
 }
 
-# install_files unpacks the calls of file that put the scripts, units and the proxy's config into place.
-install_files() {
-	local calls
-	calls=$(base64 -d <<'END_OF_FILES' | gunzip) || die "this script is damaged"
+# packed_files prints the calls of file that put the scripts, units and the proxy's config into place.
+packed_files() {
+	base64 -d <<'END_OF_FILES' | gunzip
 PACKED_FILES
 END_OF_FILES
-	eval "$calls"
 }
 
 # since UNIT PROPERTY prints since when, in seconds since 1970.
@@ -185,7 +183,9 @@ main() {
 	directory "$ROOT" 0755 0:0
 	directory "$ROOT/releases" 0700 0:0
 	directory "$ROOT/data" 0750 "$OWNER"
-	install_files
+	local calls
+	calls=$(packed_files) || die "this script is damaged"
+	eval "$calls"
 	# The gateway's unit comes with the first deployment; a changed one is used from the next start on.
 	local unit reload=''
 	for unit in clawft.service clawft-proxy.service clawft-deploy@.service; do

@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # What the host's scripts share. It is sourced, never run.
+# Functions answer in variables of capital letters, which their callers read.
+# shellcheck disable=SC2034
 
 readonly LIB=/usr/local/lib/clawft
 readonly ROOT=/opt/clawft
@@ -10,6 +12,8 @@ readonly HOLD=$RUN/hold
 # Names the release to go back to for as long as the current one is not verified. It outlasts a reboot.
 readonly PENDING=$ROOT/pending
 readonly GATEWAY_PORT=18080
+# The proxy's health_interval and some more: by then, a check has seen the hold file.
+readonly CHECKED=0.4
 # How long a release that was healthy before may take to be healthy again, in seconds.
 readonly ROLLBACK_TIMEOUT=180
 
@@ -52,7 +56,26 @@ install_unit() {
 	systemctl daemon-reload
 }
 
-hold() { install -d -m 0755 "$RUN" && : >"$HOLD"; }
+requests_under_way() { [ -n "$(ss -Htn state established "dport = :$GATEWAY_PORT")" ]; }
+
+# close_gate SECONDS holds new requests in the proxy and waits until those under way are done.
+# It returns 1 when some were not within SECONDS.
+close_gate() {
+	local deadline=$(($(now) + $1 * 1000))
+	install -d -m 0755 "$RUN"
+	: >"$HOLD"
+	# What does not run, works on nothing.
+	systemctl is-active --quiet clawft.service || return 0
+	# Twice: a check that began before the hold may still call the gateway healthy, but it is itself
+	# a connection to the gateway; once that is gone, the next check has the last word.
+	for _ in 1 2; do
+		sleep "$CHECKED"
+		while requests_under_way; do
+			[ "$(now)" -lt $deadline ] || return 1
+			sleep 0.05
+		done
+	done
+}
 
 open_gate() { rm -f "$HOLD"; }
 
@@ -97,11 +120,15 @@ gateway_down() {
 }
 
 # await_gateway VERSION SECONDS waits until the unit's gateway is healthy. It returns 1 as soon as it
-# ended or another version answers, and after SECONDS; CAUSE says why.
+# ended or another version answers, and after SECONDS; CAUSE says why, ENDED whether it ended.
 await_gateway() {
 	local deadline=$(($(now) + $2 * 1000)) state
+	ENDED=''
 	while :; do
-		if gateway_down; then return 1; fi
+		if gateway_down; then
+			ENDED=yes
+			return 1
+		fi
 		state=0
 		gateway_health "$1" "$GATEWAY_PORT" || state=$?
 		case $state in
@@ -124,7 +151,8 @@ await_gateway() {
 restore() {
 	local old state=0
 	old=$(cat "$PENDING")
-	hold
+	# A gateway that is closed already, or ends, has nothing to finish.
+	[ -f "$HOLD" ] || close_gate 10 || true
 	if [ -n "$old" ] && [ -f "$ROOT/releases/$old/release.env" ]; then
 		RESTORED="release $(release_value "$old" VERSION)"
 		point current "$old"
@@ -139,4 +167,23 @@ restore() {
 	rm -f "$PENDING"
 	open_gate
 	return $state
+}
+
+# prune removes every release but the current and the previous one, and the images that no release
+# uses: those of the removed releases, and what interrupted deployments pulled from their repositories,
+# but nothing that somebody gave a tag. It needs the lock.
+prune() {
+	local release kept repository repositories image tag
+	kept=" $(linked current) $(linked previous) "
+	repositories=$(sed -n 's/^IMAGE=\(.*\)@.*/\1/p' "$ROOT"/releases/*/release.env 2>/dev/null | sort -u)
+	for release in "$ROOT"/releases/*; do
+		[[ $kept == *" ${release##*/} "* ]] || rm -rf "$release"
+	done
+	while read -r repository; do
+		[ -n "$repository" ] || continue
+		while read -r image tag; do
+			[ "$tag" = '<none>' ] || continue
+			grep -qsFx "IMAGE=$image" "$ROOT"/releases/*/release.env || engine rmi "$image" >/dev/null 2>&1 || true
+		done < <(engine image ls --digests --filter "reference=$repository" --format '{{.Repository}}@{{.Digest}} {{.Tag}}')
+	done <<<"$repositories"
 }

@@ -12,17 +12,13 @@ readonly ID=$1
 readonly DIR=$RUN/deploy/$1
 readonly REQUEST=$DIR/request.json
 readonly PREFLIGHT=clawft-preflight
-# Twice the proxy's health_interval, nearly: every check that ended after it saw the hold file.
-readonly SETTLED=0.4
 readonly LOG_LINES=30
 
 swapped='' old='' new='' old_image=none held_at='' logged_since=''
 pull_ms=0 preflight_ms=0 swap_ms=0 watch_ms=0 held_ms=0
 
-say() {
-	printf '%s\n' "$*"
-	printf '%s\n' "$*" >>"$DIR/log"
-}
+# say reports to the journal and to whoever waits in the front end.
+say() { printf '%s\n' "$*" | redact | tee -a "$DIR/log"; }
 
 request() { jq -r ".$1" "$REQUEST"; }
 
@@ -85,7 +81,8 @@ fail() {
 		back="nothing was changed"
 		if [ -n "$old" ]; then back+=": release $(release_value "$old" VERSION) was not touched"; fi
 	fi
-	discard_new
+	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
+	prune || true
 	{
 		echo "deploy failed: $cause"
 		echo "$back"
@@ -97,18 +94,6 @@ fail() {
 	mv "$DIR/failure.new" "$DIR/failure"
 	cat "$DIR/failure"
 	finish 1
-}
-
-# discard_new removes what a failed deployment brought, unless an installed release uses it.
-discard_new() {
-	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
-	[ -n "$new" ] && [ "$new" != "$old" ] || return 0
-	rm -rf "${ROOT:?}/releases/$new"
-	local image
-	image=$(request image)
-	if ! grep -qsFx "IMAGE=$image" "$ROOT"/releases/*/release.env; then
-		engine rmi "$image" >/dev/null 2>&1 || true
-	fi
 }
 
 # stage writes the release's directory, complete, under a name of its own.
@@ -150,7 +135,7 @@ container() { engine inspect -f '{{.Id}} {{.State.StartedAt}}' clawft 2>/dev/nul
 # ensure_proxy starts the proxy before anything else: without it nobody reaches the new release.
 ensure_proxy() {
 	install_unit clawft-proxy.service
-	systemctl enable --quiet clawft-proxy.service
+	systemctl is-enabled --quiet clawft-proxy.service || systemctl enable --quiet clawft-proxy.service
 	timeout 30 systemctl start clawft-proxy.service 2>/dev/null ||
 		fail "the proxy does not start" "its log" "$(journalctl -t clawft-proxy -n "$LOG_LINES" -o cat)"
 }
@@ -241,7 +226,7 @@ preflight() {
 		case $state in
 		true*) ;;
 		*true) preflight_failed "the gateway ran out of its $(request memoryMiB) MiB of memory" ;;
-		*) preflight_failed "the gateway exited with code $(cut -d ' ' -f 3 <<<"$state")" ;;
+		*) preflight_failed "the gateway exited with code $(cut -d ' ' -f 3 <<<"$state")" ended ;;
 		esac
 		pid=$(cut -d ' ' -f 2 <<<"$state")
 		health=0
@@ -259,17 +244,18 @@ preflight() {
 	preflight_ms=$(($(now) - started))
 }
 
-preflight_failed() {
-	local lines
-	lines=$(engine logs --tail "$LOG_LINES" "$PREFLIGHT" 2>&1 || true)
-	fail "preflight: $1$(last_words "$lines")" "last log lines of the new gateway" "$lines"
+# report_failure CAUSE LOG [ENDED] fails with the new gateway's log. The last line of a gateway that
+# ended usually says why, so it joins the cause.
+report_failure() {
+	local cause=$1
+	if [ -n "${3:-}" ]; then
+		cause+=": $(grep -v '^[[:space:]]*$' <<<"$2" | tail -n 1 | cut -c 1-300 || true)"
+	fi
+	fail "${cause%: }" "last log lines of the new gateway" "$2"
 }
 
-# last_words appends a log's last line to a cause: it usually says why.
-last_words() {
-	local line
-	line=$(grep -v '^[[:space:]]*$' <<<"$1" | tail -n 1 || true)
-	[ -z "$line" ] || printf ': %s' "${line:0:300}"
+preflight_failed() {
+	report_failure "preflight: $1" "$(engine logs --tail "$LOG_LINES" "$PREFLIGHT" 2>&1 || true)" "${2:-}"
 }
 
 # gateway_log prints the last lines of the new gateway since it was started.
@@ -279,38 +265,14 @@ gateway_log() {
 		awk -v start="starting release $new" '$0 == start { found = 1; next } found' | tail -n "$LOG_LINES" || true
 }
 
-swapped_failed() {
-	local cause=$1 lines
-	lines=$(gateway_log)
-	fail "$cause$(last_words "$lines")" "last log lines of the new gateway" "$lines"
-}
-
-requests_under_way() { ss -Htn state established "dport = :$GATEWAY_PORT" | wc -l; }
-
-# close_gate holds new requests in the proxy and waits until those under way are done.
-close_gate() {
-	local deadline=$(($(now) + $(request drain) * 1000)) left
-	held_at=$(now)
-	hold
-	# Twice: a check that began before the hold may still call the gateway healthy, but it is itself
-	# a connection to the gateway; once that is gone, the next check has the last word.
-	for _ in 1 2; do
-		sleep $SETTLED
-		while left=$(requests_under_way) && [ "$left" != 0 ]; do
-			if [ "$(now)" -gt $deadline ]; then
-				say "$left requests did not finish within $(request drain) s: the gateway finishes or cuts them as it stops"
-				return
-			fi
-			sleep 0.05
-		done
-	done
-}
+swapped_failed() { report_failure "$1" "$(gateway_log)" "${2:-}"; }
 
 swap() {
 	local started
 	say "swapping ${old:-nothing} for $new"
 	ensure_proxy
-	if systemctl is-active --quiet clawft.service; then close_gate; else held_at=$(now) && hold; fi
+	held_at=$(now)
+	close_gate "$(request drain)" || say "requests still under way after $(request drain) s: the gateway finishes or cuts them as it stops"
 	started=$(now)
 	logged_since=$((started / 1000 - 1))
 	install_unit clawft.service
@@ -321,7 +283,7 @@ swap() {
 	point current "$new"
 	sync "$ROOT"
 	timeout 120 systemctl restart clawft.service 2>/dev/null || true
-	await_gateway "$(request version)" "$(request healthTimeout)" || swapped_failed "after the swap: $CAUSE"
+	await_gateway "$(request version)" "$(request healthTimeout)" || swapped_failed "after the swap: $CAUSE" "$ENDED"
 	open_gate
 	swap_ms=$(($(now) - started)) held_ms=$(($(now) - held_at))
 }
@@ -331,15 +293,20 @@ watch() {
 	local started deadline first state
 	started=$(now)
 	deadline=$((started + $(request watch) * 1000))
-	first=$(container) || swapped_failed "while watched: the gateway is gone"
+	first=$(container || true)
 	say "watching for $(request watch) s"
 	while :; do
-		if gateway_down; then swapped_failed "while watched: $CAUSE"; fi
+		if gateway_down; then swapped_failed "while watched: $CAUSE" ended; fi
 		[ "$(container || true)" = "$first" ] || swapped_failed "while watched: the gateway was started again"
 		state=0
 		gateway_health "$(request version)" "$GATEWAY_PORT" || state=$?
 		case $state in
-		1) swapped_failed "while watched: the gateway is not healthy any more: $ANSWER" ;;
+		1)
+			# The unit notices a moment after the connection broke that the gateway ended, and how.
+			sleep 1
+			if gateway_down; then swapped_failed "while watched: $CAUSE" ended; fi
+			swapped_failed "while watched: the gateway is not healthy any more: $ANSWER"
+			;;
 		2) swapped_failed "while watched: /api/health reports version $REPORTED" ;;
 		esac
 		[ "$(now)" -lt $deadline ] || break
@@ -350,35 +317,11 @@ watch() {
 
 # commit makes the new release the one to keep.
 commit() {
-	systemctl enable --quiet clawft.service
+	systemctl is-enabled --quiet clawft.service || systemctl enable --quiet clawft.service
 	rm -f "$PENDING"
 	sync "$ROOT"
 	swapped=''
 	if [ -n "$old" ] && [ "$old" != "$new" ]; then point previous "$old"; fi
-}
-
-# prune keeps the current and the previous release with their images.
-prune() {
-	local release image kept
-	kept=" $(linked current) $(linked previous) "
-	for release in "$ROOT"/releases/*; do
-		release=${release##*/}
-		[[ $kept == *" $release "* ]] && continue
-		image=$(release_value "$release" IMAGE 2>/dev/null) || image=''
-		rm -rf "${ROOT:?}/releases/$release"
-		prune_image "$image"
-	done
-	# And what interrupted deployments pulled: digests of this repository without a tag of somebody's.
-	image=$(request image)
-	engine image ls --digests --filter "reference=${image%@*}" --format '{{.Repository}}@{{.Digest}} {{.Tag}}' |
-		while read -r release image; do
-			if [ "$image" = '<none>' ]; then prune_image "$release"; fi
-		done
-}
-
-prune_image() {
-	[ -n "$1" ] || return 0
-	grep -qsFx "IMAGE=$1" "$ROOT"/releases/*/release.env || engine rmi "$1" >/dev/null 2>&1 || true
 }
 
 report() {
@@ -391,8 +334,6 @@ report() {
 main() {
 	# Whatever ends the script by surprise, a full disk for one, goes back like any other failure.
 	trap 'fail "the deployment script stopped at: $BASH_COMMAND"' EXIT
-	# Told to stop, it leaves going back to settle, which knows whether the machine shuts down.
-	trap 'trap - EXIT; exit 143' TERM
 	: >"$DIR/secrets"
 	if ! lock 0; then
 		say "another deployment is under way: waiting for it"

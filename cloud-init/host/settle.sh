@@ -21,6 +21,7 @@ if lock 30; then
 		fi
 	fi
 	open_gate
+	prune || true
 fi
 [ -d "$DIR" ] || exit 0
 rm -rf "$DIR/request.json" "$DIR/secrets" "$DIR/login"
