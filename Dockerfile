@@ -20,11 +20,13 @@ FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS toolchain
 # goes before this ARG.
 ARG RUST_VERSION
 ENV RUSTUP_TOOLCHAIN=${RUST_VERSION} \
-    CARGO_HOME=/usr/local/cargo \
     CARGO_TERM_COLOR=never
+# All of cargo's home is one cache mount in the steps below, not its registry
+# alone: the lock that keeps the two platforms' steps apart lies beside that.
+ENV CARGO_HOME=/cargo
 ARG CARGO_CHEF_VERSION=0.1.78
 # Not optimized: it runs for a second, and takes minutes to optimize.
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
+RUN --mount=type=cache,target=/cargo \
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
     cargo install cargo-chef --locked --version "${CARGO_CHEF_VERSION}" --root /usr/local
 WORKDIR /src
@@ -153,12 +155,10 @@ RUN . /cross.env && rustc --edition 2021 --target "$TRIPLE" -C "linker=$LINKER" 
 # The gateway: its dependencies in a layer of their own, then its source.
 FROM cross AS build
 COPY --from=recipe /recipe.json /recipe.json
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/usr/local/cargo/git \
+RUN --mount=type=cache,target=/cargo \
     . /cross.env && cargo chef cook --release --locked --target "$TRIPLE" --package clawft-cli --recipe-path /recipe.json
 COPY . .
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/usr/local/cargo/git \
+RUN --mount=type=cache,target=/cargo \
     . /cross.env && cargo build --release --locked --target "$TRIPLE" --package clawft-cli && \
     install -D "target/$TRIPLE/release/weft" /out/weft
 

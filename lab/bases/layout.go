@@ -15,6 +15,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
+// path is the search path that Debian's own images set.
+const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // platformImage is one entry of an index.
 type platformImage struct {
 	arch  string
@@ -22,8 +25,8 @@ type platformImage struct {
 }
 
 // image makes an image of one layer from a tree. It takes the tarball's place.
-func (b base) image(t tree, path string) (v1.Image, error) {
-	compressed, err := compress(path, b.level)
+func (b base) image(t tree, file string) (v1.Image, error) {
+	compressed, err := compress(file, b.level)
 	if err != nil {
 		return nil, fmt.Errorf("compressing the tree: %w", err)
 	}
@@ -42,18 +45,18 @@ func (b base) image(t tree, path string) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", t.arch
-	config.Config.Env, config.Config.Cmd = b.env, []string{"bash"}
+	config.Config.Env, config.Config.Cmd = []string{path}, []string{"bash"}
 	return mutate.ConfigFile(image, config)
 }
 
 // compress replaces a file by its gzip form and returns that one's path.
-func compress(path string, level int) (string, error) {
-	in, err := os.Open(path)
+func compress(file string, level int) (string, error) {
+	in, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
 	defer in.Close()
-	out, err := os.Create(path + ".gz")
+	out, err := os.Create(file + ".gz")
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +69,7 @@ func compress(path string, level int) (string, error) {
 	if err = errors.Join(err, zip.Close(), out.Close()); err != nil {
 		return "", err
 	}
-	return out.Name(), os.Remove(path)
+	return out.Name(), os.Remove(file)
 }
 
 // writeLayout writes an OCI layout whose single entry is an index of the images.
@@ -78,11 +81,11 @@ func writeLayout(dir string, images []platformImage) error {
 			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: i.arch}},
 		})
 	}
-	path, err := layout.Write(dir, mutate.IndexMediaType(empty.Index, types.OCIImageIndex))
+	out, err := layout.Write(dir, mutate.IndexMediaType(empty.Index, types.OCIImageIndex))
 	if err != nil {
 		return fmt.Errorf("writing layout: %w", err)
 	}
-	if err := path.AppendIndex(index); err != nil {
+	if err := out.AppendIndex(index); err != nil {
 		return fmt.Errorf("writing layout: %w", err)
 	}
 	return nil

@@ -17,7 +17,6 @@ func Packages() []string { return []string{"mmdebstrap", "debian-archive-keyring
 // base is an image to stand in for.
 type base struct {
 	ref   string // as the Dockerfile names it
-	env   []string
 	trees []tree // one per platform
 	extra []byte // what else decides the content
 	level int    // of compression
@@ -49,17 +48,12 @@ func stands(native, foreign string, trusted []byte) []base {
 	return []base{
 		{
 			ref:   "debian:bookworm-slim",
-			env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 			trees: []tree{{native, installed(native)}, {foreign, unpacked(foreign)}},
 			// Its layer is part of the gateway's image and counts for the size.
 			level: gzip.BestCompression,
 		},
 		{
-			ref: "rust:1.93-bookworm",
-			env: []string{
-				"PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-				"CARGO_HOME=/usr/local/cargo",
-			},
+			ref:   "rust:1.93-bookworm",
 			trees: []tree{{native, compiler}},
 			extra: trusted,
 			level: gzip.BestSpeed,
