@@ -161,9 +161,10 @@ func (l *load) note(id string, err error, took time.Duration) {
 	}
 }
 
-// finish stops the load and demands that no request failed, every accepted
-// message is stored once, and no two gateways ran at the same time.
-func (l *load) finish(t *testing.T) {
+// finish stops the load and demands that no more requests failed than a crash
+// may cost, every accepted message is stored once, and no two gateways ran at the
+// same time.
+func (l *load) finish(t *testing.T, mayFail int) {
 	t.Helper()
 	l.stop()
 	l.clients.Wait()
@@ -173,7 +174,7 @@ func (l *load) finish(t *testing.T) {
 	if l.sent < loadClients*10 {
 		t.Errorf("only %d requests were sent; the load did not run", l.sent)
 	}
-	if len(l.failures) > 0 {
+	if len(l.failures) > mayFail {
 		t.Errorf("%d of %d requests failed, the first with: %s", len(l.failures), l.sent, l.failures[0])
 	}
 

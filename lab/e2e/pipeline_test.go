@@ -163,8 +163,8 @@ func update(t *testing.T) {
 	time.Sleep(time.Second)
 	output := tested.must(t, up("--version", second)...)
 	time.Sleep(time.Second)
-	traffic.finish(t)
-	other.finish(t)
+	traffic.finish(t, 0)
+	other.finish(t, 0)
 	if strings.Contains(output, "REPLACE") {
 		t.Errorf("an update replaced something:\n%s", output)
 	}
