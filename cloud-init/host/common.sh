@@ -95,9 +95,16 @@ gateway_health() {
 	[ "$REPORTED" = "$version" ] || return 2
 }
 
-# gateway_down returns 0 when the unit's gateway ended since it was started; CAUSE says how.
+# start_gateway starts the unit, anew if it runs, and notes how often systemd has restarted it so far:
+# the count of a unit that was crashing goes on.
+start_gateway() {
+	timeout 120 systemctl restart clawft.service 2>/dev/null || true
+	RESTARTS=$(systemctl show -p NRestarts --value clawft.service)
+}
+
+# gateway_down returns 0 when the unit's gateway ended since start_gateway; CAUSE says how.
 gateway_down() {
-	local name value sub='' code='' status='' restarts=0 result=''
+	local name value sub='' code='' status='' restarts='' result=''
 	while IFS='=' read -r name value; do
 		case $name in
 		SubState) sub=$value ;;
@@ -107,12 +114,12 @@ gateway_down() {
 		Result) result=$value ;;
 		esac
 	done < <(systemctl show -p SubState,ExecMainCode,ExecMainStatus,NRestarts,Result clawft.service)
-	[ "$sub" = running ] && [ "$restarts" = 0 ] && return 1
+	[ "$sub" = running ] && [ "$restarts" = "$RESTARTS" ] && return 1
 	# 1 is the kernel's CLD_EXITED; docker run ends with the gateway's own exit code.
 	if [ "$code" = 1 ] && [ "$status" != 0 ]; then
 		CAUSE="the gateway exited with code $status"
 		[ "$status" != 137 ] || CAUSE+=" (killed; perhaps out of memory)"
-	elif [ "$restarts" != 0 ] || [ "$sub" = auto-restart ]; then
+	elif [ "$restarts" != "$RESTARTS" ] || [ "$sub" = auto-restart ]; then
 		CAUSE="the gateway exited and was restarted"
 	else
 		CAUSE="the gateway's unit is $sub ($result)"
@@ -156,7 +163,7 @@ restore() {
 	if [ -n "$old" ] && [ -f "$ROOT/releases/$old/release.env" ]; then
 		RESTORED="release $(release_value "$old" VERSION)"
 		point current "$old"
-		timeout 90 systemctl restart clawft.service || true
+		start_gateway
 		await_gateway "$(release_value "$old" VERSION)" "$ROLLBACK_TIMEOUT" || state=1
 	else
 		RESTORED="nothing ran before, nothing runs now"

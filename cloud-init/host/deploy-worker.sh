@@ -282,7 +282,7 @@ swap() {
 	swapped=yes
 	point current "$new"
 	sync "$ROOT"
-	timeout 120 systemctl restart clawft.service 2>/dev/null || true
+	start_gateway
 	await_gateway "$(request version)" "$(request healthTimeout)" || swapped_failed "after the swap: $CAUSE" "$ENDED"
 	open_gate
 	swap_ms=$(($(now) - started)) held_ms=$(($(now) - held_at))
@@ -335,7 +335,7 @@ main() {
 	# Whatever ends the script by surprise, a full disk for one, goes back like any other failure.
 	trap 'fail "the deployment script stopped at: $BASH_COMMAND"' EXIT
 	: >"$DIR/secrets"
-	if ! lock 0; then
+	if ! lock 5; then
 		say "another deployment is under way: waiting for it"
 		lock 3600 || fail "another deployment was still under way after an hour"
 	fi
