@@ -55,7 +55,7 @@ func (m *monitor) GetDeploymentInfo(context.Context, *emptypb.Empty) (*pulumirpc
 
 // RegisterResource implements pulumirpc.ResourceMonitorServer.
 func (m *monitor) RegisterResource(_ context.Context, in *pulumirpc.RegisterResourceRequest) (*pulumirpc.RegisterResourceResponse, error) {
-	urn := m.urn(in)
+	urn := urnOf(m.recorder.Stack, in)
 	if in.GetType() == string(resource.RootStackType) && in.GetParent() == "" {
 		return &pulumirpc.RegisterResourceResponse{Urn: urn}, nil
 	}
@@ -88,7 +88,7 @@ func (m *monitor) ReadResource(_ context.Context, in *pulumirpc.ReadResourceRequ
 	if err != nil {
 		return nil, fmt.Errorf("encoding the outputs of %s: %w", in.GetName(), err)
 	}
-	return &pulumirpc.ReadResourceResponse{Urn: m.urn(request), Properties: object}, nil
+	return &pulumirpc.ReadResourceResponse{Urn: urnOf(m.recorder.Stack, request), Properties: object}, nil
 }
 
 // Invoke implements pulumirpc.ResourceMonitorServer.
@@ -134,10 +134,10 @@ func (m *monitor) GetRootResource(context.Context, *pulumirpc.GetRootResourceReq
 	return &pulumirpc.GetRootResourceResponse{Urn: m.root}, nil
 }
 
-func (m *monitor) urn(in *pulumirpc.RegisterResourceRequest) string {
+func urnOf(stack string, in *pulumirpc.RegisterResourceRequest) string {
 	parentType := tokens.Type("")
 	if parent := resource.URN(in.GetParent()); parent != "" && parent.QualifiedType() != resource.RootStackType {
 		parentType = parent.QualifiedType()
 	}
-	return string(resource.NewURN(tokens.QName(m.recorder.Stack), Project, parentType, tokens.Type(in.GetType()), in.GetName()))
+	return string(resource.NewURN(tokens.QName(stack), Project, parentType, tokens.Type(in.GetType()), in.GetName()))
 }

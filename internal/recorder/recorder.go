@@ -9,6 +9,7 @@ package recorder
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,9 @@ type Recorder struct {
 	SecretKeys []string
 	// Preview leaves computed outputs unknown.
 	Preview bool
+	// IDs are the IDs of resources by name, where a test cares. Others get one
+	// that is made from their type and name.
+	IDs map[string]string
 	// Outputs computes a resource's outputs beyond its inputs, by type token.
 	Outputs map[string]func(inputs resource.PropertyMap) resource.PropertyMap
 	// Functions answer invokes, by token.
@@ -43,6 +47,7 @@ type Recorder struct {
 	mu         sync.Mutex
 	resources  []Resource
 	duplicates []string
+	urns       map[string]bool
 	messages   []string
 }
 
@@ -92,27 +97,55 @@ func (r *Recorder) register(request *pulumirpc.RegisterResourceRequest, inputs r
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.ContainsFunc(r.resources, func(other Resource) bool {
-		return other.Type == recorded.Type && other.Name == recorded.Name && other.Parent == recorded.Parent
-	}) {
-		r.duplicates = append(r.duplicates, recorded.Type+" "+recorded.Name)
+	// A parent counts with its type only: children of one name below two
+	// components of one type have the same URN.
+	urn := urnOf(r.Stack, request)
+	if r.urns[urn] {
+		r.duplicates = append(r.duplicates, urn)
 	}
+	if r.urns == nil {
+		r.urns = map[string]bool{}
+	}
+	r.urns[urn] = true
 	r.resources = append(r.resources, recorded)
+	return r.id(recorded), r.outputs(recorded)
+}
 
-	id := ""
-	if recorded.Custom && !r.Preview {
-		id = fmt.Sprint(1000 + len(recorded.Name))
+// id is unknown in a preview, as the ID of whatever does not exist yet.
+func (r *Recorder) id(recorded Resource) string {
+	if !recorded.Custom || r.Preview {
+		return ""
 	}
-	outputs := inputs.Copy()
-	if compute, ok := r.Outputs[recorded.Type]; ok {
-		for key, value := range compute(inputs) {
-			if r.Preview {
-				value = resource.MakeComputed(resource.NewProperty(""))
-			}
+	if id, ok := r.IDs[recorded.Name]; ok {
+		return id
+	}
+	hash := fnv.New32a()
+	hash.Write([]byte(recorded.Type + " " + recorded.Name))
+	return fmt.Sprint(100000 + hash.Sum32()%900000)
+}
+
+// outputs are the inputs and what a provider computes, which a preview leaves
+// out: the engine drops what is unknown. Secret is, as for the engine, what the
+// program wants to be and what was secret as an input.
+func (r *Recorder) outputs(recorded Resource) resource.PropertyMap {
+	outputs := recorded.Inputs.Copy()
+	compute, ok := r.Outputs[recorded.Type]
+	if !ok {
+		return outputs
+	}
+	secrets := recorded.Request.GetAdditionalSecretOutputs()
+	for key, value := range compute(recorded.Inputs) {
+		secret := recorded.Inputs[key].IsSecret() || slices.Contains(secrets, string(key))
+		switch {
+		case r.Preview:
+			delete(outputs, key)
+		case secret && !value.IsSecret():
+			outputs[key] = resource.MakeSecret(value)
+		default:
 			outputs[key] = value
 		}
 	}
-	return id, outputs
+	return outputs
 }
 
 // log keeps what the program says to its user.
