@@ -1,0 +1,63 @@
+package proof
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/clawft/infra/registry"
+)
+
+func TestUnpublished(t *testing.T) {
+	repository := serve(t)
+	published := publish(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))
+	other := publish(t, repository, "buildcache", indexOf(t, map[string]int64{"linux/amd64": 2000}))
+	for _, test := range []struct {
+		name, repository, version, digest, want string
+		problems                                []string
+	}{
+		{"a new version", repository, "0.6.20", other, "0.6.20 is not published yet", nil},
+		{"in a new repository", repository + "-new", "0.6.19", other, "0.6.19 is not published yet", nil},
+		{"again", repository, "0.6.19", published, "0.6.19 is published already, with this digest", nil},
+		{"with other content", repository, "0.6.19", other, "", []string{
+			"version 0.6.19 is published already with other content",
+			repository + ":0.6.19 is " + published, "this image is " + other,
+			"raise clawft:version", "clawft:image.digest " + published,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			proof := Unpublished{Image: Image{Repository: test.repository, Digest: test.digest}, Version: test.version}
+			got, err := proof.Run(t.Context())
+			if test.problems != nil {
+				wantError(t, err, test.problems...)
+				return
+			}
+			if err != nil || got != test.want {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+// A registry that does not let us look must not be taken for one without the
+// version.
+func TestUnpublishedUnknown(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	image := Image{Repository: strings.TrimPrefix(server.URL, "http://") + "/clawft/clawft", Digest: "sha256:" + strings.Repeat("1", 64)}
+
+	_, err := (&Unpublished{Image: image, Version: "0.6.19"}).Run(t.Context())
+	wantError(t, err, "denies access", "docker login")
+
+	image.Login = &registry.Login{Username: "bot", Password: "canary"}
+	_, err = (&Unpublished{Image: image, Version: "0.6.19"}).Run(t.Context())
+	wantError(t, err, "denies access", "clawft:registryPassword", `"bot"`)
+	if strings.Contains(err.Error(), "canary") {
+		t.Errorf("the error shows the password: %v", err)
+	}
+}
