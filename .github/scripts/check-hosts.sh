@@ -51,5 +51,5 @@ while IFS=$'\t' read -r -u 3 name address port user key image; do
     while IFS= read -r line; do echo "::error::$name: $line"; done <"$work/said"
   fi
 done 3< <(jq -r '.gateways // {} | to_entries[] |
-  [.key, .value.address, .value.port, .value.user, .value.hostKey, .value.image] | @tsv' <<<"$outputs")
+  [.key, .value.address, (.value.port // 22), .value.user, .value.hostKey, .value.image] | @tsv' <<<"$outputs")
 exit "$failed"

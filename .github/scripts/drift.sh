@@ -12,6 +12,10 @@ if ! exists "$stack"; then
   exit 0
 fi
 outputs=$(outputs "$stack")
+if [[ $outputs == "{}" ]]; then
+  echo "::notice::with the stack $stack nothing was deployed yet: nothing to compare"
+  exit 0
+fi
 use_version "$stack" "" "$outputs"
 
 failed=0

@@ -6,7 +6,7 @@
   | (.urn | split("::")) as $urn
   | ($urn[2] | split("$") | last) as $type
   | select($type == "hcloud:index/server:Server" or $type == "hcloud:index/primaryIp:PrimaryIp")
-  | "> - **\(.op)** \($type | split(":") | last) `\($urn[3])`"
+  | "> - **\(.op)** \($type | split(":")[1] | split("/") | last) `\($urn[3])`"
     + (if (.replaceReasons // []) != [] then " because of \(.replaceReasons | map("`\(.)`") | join(", "))" else "" end)
 ] | unique
 | if . == [] then empty else

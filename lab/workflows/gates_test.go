@@ -20,7 +20,7 @@ func TestGatesAreRedForTheirOwnFault(t *testing.T) {
 	r := newRunner(t)
 	image := fmt.Sprintf("clawft-workflows-test/%d", os.Getpid())
 	t.Cleanup(func() { r.command(t, "/", "docker", "image", "rm", "--force", image+":smoke") })
-	gateway := newGateway(t, r, image)
+	gateway := newGateway(t, r, image, inputs().Infra.Ref)
 
 	for _, test := range []struct {
 		name  string
@@ -93,7 +93,7 @@ static PLANTED: [u8; 11 << 20] = [1; 11 << 20];
 // gateway is a repository with the gateway's crates and the rendered workflows.
 type gateway string
 
-func newGateway(t *testing.T, r *runner, image string) gateway {
+func newGateway(t *testing.T, r *runner, image, infraRef string) gateway {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "gateway")
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(r.root, "lab", "fixture"))); err != nil {
@@ -115,6 +115,7 @@ func newGateway(t *testing.T, r *runner, image string) gateway {
 	}
 	in := inputs()
 	in.Image, in.Dockerfile, in.HealthTimeout, in.Limits.ImageMiB = image, string(dockerfile), 8, 12
+	in.Infra.Ref = infraRef
 	files, err := workflows.Render(in)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,21 @@ import (
 	"github.com/clawft/infra/lab/toolchain"
 )
 
+// store is what the stand-in for actions/cache keeps, for all tests.
+var store string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if store, err = os.MkdirTemp("", "clawft-workflows-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(store)
+		return m.Run()
+	}())
+}
+
 // runner executes workflows on this machine with nektos/act.
 type runner struct {
 	root string // the checkout
@@ -23,6 +39,8 @@ type runner struct {
 	env  []string
 	// actions are the stand-ins by OWNER/NAME.
 	actions map[string]string
+	// called is the repository of a called workflow, as OWNER/NAME@SHA=DIRECTORY.
+	called string
 }
 
 func newRunner(t *testing.T) *runner {
@@ -53,7 +71,7 @@ func newRunner(t *testing.T) *runner {
 	r := &runner{root: root, path: act, actions: map[string]string{}, env: append(os.Environ(),
 		"PATH="+filepath.Join(stand, "bin")+":"+os.Getenv("PATH"),
 		"LAB_RUST="+strings.TrimSpace(string(sysroot)),
-		"LAB_STORE="+filepath.Join(work, "store"),
+		"LAB_STORE="+store,
 		// act's own copies of the repository and of the actions.
 		"XDG_CACHE_HOME="+filepath.Join(work, "act"),
 		"XDG_CONFIG_HOME="+filepath.Join(work, "act"),
@@ -81,11 +99,14 @@ type run struct {
 func (r *runner) act(t *testing.T, repository, event string, args ...string) run {
 	t.Helper()
 	args = append([]string{event, "--json", "--platform", "ubuntu-latest=-self-hosted"}, args...)
-	for _, pinned := range r.pinned(t, repository) {
+	for _, pinned := range pinnedActions(t) {
 		name, _, _ := strings.Cut(pinned, "@")
 		if dir, ok := r.actions[name]; ok {
 			args = append(args, "--local-repository", pinned+"="+dir)
 		}
+	}
+	if r.called != "" {
+		args = append(args, "--local-repository", r.called)
 	}
 	cmd := exec.CommandContext(t.Context(), r.path, args...)
 	cmd.Dir, cmd.Env = repository, r.env
@@ -119,21 +140,13 @@ func (r *runner) act(t *testing.T, repository, event string, args ...string) run
 
 var usesPattern = regexp.MustCompile(`(?m)uses: ([A-Za-z0-9-]+/[A-Za-z0-9._/-]+@[0-9a-f]{40})`)
 
-// pinned are the actions that a repository's workflows use, each as OWNER/NAME@SHA.
-func (r *runner) pinned(t *testing.T, repository string) []string {
+// pinnedActions are the actions that all workflows use, each as OWNER/NAME@SHA.
+func pinnedActions(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(repository, ".github/workflows/*.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var pinned []string
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, match := range usesPattern.FindAllSubmatch(content, -1) {
-			pinned = append(pinned, string(match[1]))
+	for _, text := range everyWorkflow(t) {
+		for _, match := range usesPattern.FindAllStringSubmatch(text, -1) {
+			pinned = append(pinned, match[1])
 		}
 	}
 	slices.Sort(pinned)
@@ -149,9 +162,16 @@ func (r *runner) commit(t *testing.T, repository, message string) {
 
 func (r *runner) command(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
+	r.output(t, dir, name, args...)
+}
+
+func (r *runner) output(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Errorf("%s %q: %v\n%s", name, args, err, out)
 	}
+	return string(out)
 }
