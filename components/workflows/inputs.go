@@ -83,7 +83,7 @@ func (in Inputs) Validate() error {
 	positive("Limits.ImageMiB", in.Limits.ImageMiB)
 	positive("HealthTimeout", in.HealthTimeout)
 	if strings.TrimSpace(in.Dockerfile) == "" {
-		problems = append(problems, errors.New("Dockerfile is empty; give the text of the Dockerfile that releases are built from"))
+		problems = append(problems, errors.New("the Dockerfile is empty; give the text of the Dockerfile that releases are built from"))
 	}
 	text("Infra.Repository", in.Infra.Repository, repositoryPattern, `owner/name, such as "clawft/infra"`)
 	text("Infra.Ref", in.Infra.Ref, commitPattern, "a commit, 40 hexadecimal digits")
