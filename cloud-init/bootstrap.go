@@ -22,6 +22,9 @@ var deployWorkerScript string
 //go:embed host/settle.sh
 var settleScript string
 
+//go:embed host/launch.sh
+var launchScript string
+
 //go:embed host/prestart.sh
 var prestartScript string
 
@@ -58,6 +61,7 @@ func hostFiles() []hostFile {
 		{"clawft.service", "0644", gatewayUnit},
 		{"clawft-proxy.service", "0644", proxyUnit},
 		{"clawft-deploy@.service", "0644", deployUnit},
+		{"launch", "0755", launchScript},
 		{"prestart", "0755", prestartScript},
 		{"settle", "0755", settleScript},
 		{"deploy-worker", "0755", deployWorkerScript},

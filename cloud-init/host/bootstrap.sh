@@ -73,6 +73,8 @@ missing_packages() {
 	command -v ss >/dev/null || echo iproute2
 	[ -x /usr/bin/caddy ] || echo caddy
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+	# The launcher's shell runs in every image, so it must be a static one.
+	[ -x /usr/bin/busybox ] && ! ldd /usr/bin/busybox >/dev/null 2>&1 || echo busybox-static
 	# Where the kernel has AppArmor, an engine without its parser starts no container.
 	if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then
 		[ -x /sbin/apparmor_parser ] || echo apparmor

@@ -200,15 +200,29 @@ check_platform() {
 	[ "$given" = "$right" ] || fail "wrong architecture: the image is built for $given, this host is $right"
 }
 
+# machine_of prints the processor that a program is for, as its ELF header numbers it; nothing for
+# what is no program.
+machine_of() { od -An -v -tx1 -N20 -w20 | awk '$1 $2 $3 $4 == "7f454c46" { print $20 $19 }'; }
+
+# check_binary looks into the image for a program that another machine would run: the platform that
+# an image claims is only what its builder wrote.
+check_binary() {
+	local given right
+	given=$(engine cp -L "$PREFLIGHT:/usr/local/bin/weft" - 2>/dev/null | tar -xO 2>/dev/null | machine_of) || true
+	right=$(machine_of </usr/bin/busybox)
+	[ -z "$given" ] || [ "$given" = "$right" ] ||
+		fail "wrong architecture: the image's /usr/local/bin/weft is for ELF machine 0x$given, this host ($(host_platform)) runs 0x$right"
+}
+
 # preflight starts the new image once, apart from network and data, with the config, environment and
 # limits that it will have. The old release serves meanwhile.
 preflight() {
-	local image version port release=$ROOT/releases/$new started deadline state pid said health
+	local image version port release=$ROOT/releases/$new started deadline state pid said health client
 	image=$(request image) version=$(request version) port=$(request port)
 	started=$(now)
 	say "preflight of $version"
 	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
-	if ! said=$(engine run --detach --name "$PREFLIGHT" --pull never --log-driver json-file --log-opt max-size=1m \
+	if ! said=$(engine create --interactive --name "$PREFLIGHT" --pull never --log-driver json-file --log-opt max-size=1m \
 		--network none --no-healthcheck \
 		--user 10001:10001 --read-only --tmpfs /tmp:rw,nosuid,nodev,size=64m,mode=1777 \
 		--tmpfs /home/weft/.clawft:rw,nosuid,nodev,size=64m,uid=10001,gid=10001,mode=0700 \
@@ -216,15 +230,29 @@ preflight() {
 		--memory "$(release_value "$new" MEMORY)" --memory-swap "$(release_value "$new" MEMORY)" \
 		--pids-limit "$(release_value "$new" PIDS)" --stop-signal SIGINT \
 		--mount "type=bind,source=$release/config.json,target=/etc/clawft/config.json,readonly" \
-		--env-file "$release/gateway.env" --env HOME=/home/weft --env WEFTOS_NO_UPDATE_CHECK=1 \
-		"$image" gateway --config /etc/clawft/config.json 2>&1 >/dev/null); then
-		fail "preflight: the container does not start: $(grep -v '^See ' <<<"$said" | tail -n 1)"
+		--mount type=bind,source=/usr/bin/busybox,target=/run/clawft/busybox,readonly \
+		--mount "type=bind,source=$LIB/launch,target=/run/clawft/launch,readonly" \
+		--env HOME=/home/weft --env WEFTOS_NO_UPDATE_CHECK=1 --entrypoint /run/clawft/busybox \
+		"$image" sh /run/clawft/launch gateway --config /etc/clawft/config.json 2>&1 >/dev/null); then
+		fail "preflight: the container cannot be created: $(grep -v '^See ' <<<"$said" | tail -n 1)"
 	fi
+	check_binary
+	# The client carries the environment in, as the unit's does, and ends with the container.
+	DOCKER_CONFIG=$RUN/no-login docker start --attach --interactive "$PREFLIGHT" \
+		<"$release/gateway.env" >"$DIR/start" 2>&1 &
+	client=$!
 	deadline=$((started + $(request healthTimeout) * 1000))
 	while :; do
-		state=$(engine inspect -f '{{.State.Running}} {{.State.Pid}} {{.State.ExitCode}} {{.State.OOMKilled}}' "$PREFLIGHT")
+		state=$(engine inspect -f '{{if eq .State.Status "created"}}created{{else}}{{.State.Running}}{{end}} {{.State.Pid}} {{.State.ExitCode}} {{.State.OOMKilled}}' "$PREFLIGHT")
 		case $state in
 		true*) ;;
+		created*)
+			if ! kill -0 "$client" 2>/dev/null; then
+				fail "preflight: the container does not start: $(grep -v '^See ' "$DIR/start" | tail -n 1)"
+			fi
+			sleep 0.1
+			continue
+			;;
 		*true) preflight_failed "the gateway ran out of its $(request memoryMiB) MiB of memory" ;;
 		*) preflight_failed "the gateway exited with code $(cut -d ' ' -f 3 <<<"$state")" ended ;;
 		esac

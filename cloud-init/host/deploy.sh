@@ -1,8 +1,9 @@
 #!/bin/bash
 # Deploys one release: deploy <release.json
 #
-# The work is done by a unit of its own, so that a connection that goes away stops nothing; this
-# script hands the release over, prints what the unit reports and ends as it ended. Progress goes to
+# The work is done by a unit of its own, which ends in good order however it ends; this script hands
+# the release over, prints what the unit reports and ends as it ended. When the client goes away, so
+# that nobody would learn of a success, the deployment is undone: whoever asked has seen it fail. Progress goes to
 # standard output; what failed goes to standard error, beginning with "deploy failed: <cause>".
 set -euo pipefail
 . /usr/local/lib/clawft/common.sh
@@ -47,11 +48,23 @@ problems() {
 
 # follow prints the log as it grows until the deployment has a result, or its unit is gone without one.
 follow() {
-	local line ended=''
+	local line ended='' client
+	# It ends when nobody reads this script's output any more; a write would be needed to see it here.
+	tail -f /dev/null &
+	client=$!
 	exec 3<"$1/log"
 	while :; do
-		while IFS= read -r line <&3; do printf '%s\n' "$line"; done
-		[ -z "$ended" ] || return 0
+		while IFS= read -r line <&3; do printf '%s\n' "$line" || true; done
+		if [ -n "$ended" ]; then
+			kill "$client" 2>/dev/null || true
+			return 0
+		fi
+		if ! kill -0 "$client" 2>/dev/null; then
+			logger -t clawft-deploy "the client of $2 went away: undoing the deployment"
+			systemctl stop "$2" || true
+			rm -rf "$1"
+			exit 1
+		fi
 		if [ -f "$1/result" ]; then
 			ended=yes
 		else
@@ -90,6 +103,8 @@ main() {
 		rm -rf "$dir"
 		refuse "cannot start $unit: $found"
 	fi
+	# A client that went away must not end this script before it has undone the deployment.
+	trap '' PIPE HUP
 	follow "$dir" "$unit"
 
 	local result=1

@@ -5,6 +5,8 @@ set -euo pipefail
 . /usr/local/lib/clawft/common.sh
 
 main() {
+	# A client that has something to say, as pulumi-command has, fails when nobody reads it.
+	[ -t 0 ] || cat >/dev/null
 	[ "$EUID" = 0 ] || { echo "remove failed: it needs root: run it as root or with sudo" >&2 && exit 1; }
 	lock 3600 || { echo "remove failed: a deployment was still under way after an hour" >&2 && exit 1; }
 	local unit images

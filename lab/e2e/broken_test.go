@@ -15,7 +15,7 @@ func brokenReleases(t *testing.T) {
 		wanted []string
 	}{
 		{"exits at once", []string{"--fault", "exit-at-once"}, []string{"exit", "lab fault exit-at-once"}},
-		{"wrong architecture", []string{"--fault", "wrong-architecture"}, []string{"exec format error"}},
+		{"wrong architecture", []string{"--fault", "wrong-architecture"}, []string{"wrong architecture"}},
 		{"never healthy", []string{"--fault", "never-healthy"}, []string{"healthy", "503"}},
 		{"another version", []string{"--fault", "wrong-version"}, []string{broken, "0.0.0-fault"}},
 		{"crashes after a while", []string{"--fault", "crash-after=3"}, []string{"lab fault crash-after"}},

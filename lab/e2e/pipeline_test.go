@@ -83,6 +83,7 @@ func badInput(t *testing.T) {
 		{"unknown server type", []string{"--set", "clawft:hosts[0].hcloud.type=cx99"}, []string{"gw-1", `"cx99"`, "cx23"}},
 		{"unknown location", []string{"--set", "clawft:hosts[0].hcloud.location=mars1"}, []string{"mars1"}},
 		{"version that is none", []string{"--version", "latest"}, []string{"clawft:version", `"latest"`}},
+		{"unknown key", []string{"--set", "clawft:gatway.port=8080"}, []string{"clawft:gatway", `"gateway"`}},
 		{"several wrong values at once", []string{
 			"--set", "clawft:gateway.port=99999", "--set", "clawft:gateway.memroy=512", "--set", "clawft:hosts[1].hostKey=abc",
 		}, []string{"clawft:gateway.port", "99999", "memroy", "memoryMiB", "clawft:hosts[1].hostKey"}},

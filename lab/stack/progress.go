@@ -18,7 +18,8 @@ type Step struct {
 	Op   apitype.OpType
 	Type string
 	Name string
-	// Elapsed runs from the engine's start of the operation to its end.
+	// Started is when the engine began the operation, and Elapsed how long it took.
+	Started time.Time
 	Elapsed time.Duration
 	// Diffs are the properties that made it necessary.
 	Diffs  []string
@@ -124,7 +125,7 @@ func (p *Progress) finish(step apitype.StepEventMetadata, planning, failed bool)
 		Failed: failed,
 	}
 	if at, ok := p.started[step.URN]; ok {
-		done.Elapsed = time.Since(at)
+		done.Started, done.Elapsed = at, time.Since(at)
 	}
 	p.steps = append(p.steps, done)
 	if step.Op == apitype.OpRefresh {

@@ -22,6 +22,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
 // Value is a configuration value.
@@ -92,6 +93,30 @@ func (o Options) writeSettings(ctx context.Context, passphrase string, values Se
 		return fmt.Errorf("noting the configuration: %w", err)
 	}
 	return nil
+}
+
+// announceKeys tells the program which keys its stack has, as a language host
+// does, so that it finds those that it does not know. Values are left out: an
+// inline program gets them from the engine, and an environment is readable.
+func (o Options) announceKeys() error {
+	path := filepath.Join(ProjectDir(o.Dir), "Pulumi."+o.Name+".yaml")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the stack's settings: %w", err)
+	}
+	settings, err := loadSettings(content, path)
+	if err != nil {
+		return err
+	}
+	keys := map[string]string{}
+	for key := range settings.Config {
+		keys[key.String()] = ""
+	}
+	encoded, err := json.Marshal(keys)
+	if err != nil {
+		return fmt.Errorf("encoding the configuration's keys: %w", err)
+	}
+	return os.Setenv(pulumi.EnvConfig, string(encoded))
 }
 
 func loadSettings(content []byte, path string) (*workspace.ProjectStack, error) {

@@ -64,6 +64,9 @@ func Open(ctx context.Context, options Options) (*Stack, error) {
 	if err := options.writeSettings(ctx, passphrase, options.Settings); err != nil {
 		return nil, err
 	}
+	if err := options.announceKeys(); err != nil {
+		return nil, err
+	}
 	command, err := pulumiCommand(filepath.Join(options.Dir, "cli"), options.Pulumi)
 	if err != nil {
 		return nil, err
