@@ -1,6 +1,8 @@
 package components
 
 import (
+	"errors"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -46,8 +48,11 @@ func cloudinitUserData(ctx *pulumi.Context, parts []cloudinitPart, opts ...pulum
 	}
 	options := pulumi.InvokeOutputOptions{InvokeOptions: append(opts, pulumi.Version(cloudinitVersion))}
 	result := ctx.InvokeOutput(cloudinitGetConfig, args, pulumi.MapOutput{}, options)
-	return result.(pulumi.MapOutput).ApplyT(func(rendered map[string]any) string {
-		text, _ := rendered["rendered"].(string)
-		return text
+	return result.(pulumi.MapOutput).ApplyT(func(rendered map[string]any) (string, error) {
+		text, ok := rendered["rendered"].(string)
+		if !ok {
+			return "", errors.New("assembling user-data: the cloudinit plugin's answer has no text in \"rendered\"")
+		}
+		return text, nil
 	}).(pulumi.StringOutput)
 }

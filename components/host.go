@@ -81,28 +81,22 @@ type Host struct {
 
 // NewHost registers the machine and the steps that make it ready.
 func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.ResourceOption) (*Host, error) {
-	if (args.Server == nil) == (args.Machine == nil) {
-		return nil, errors.New("a host is either a Hetzner server or an existing machine")
+	if err := args.check(); err != nil {
+		return nil, err
 	}
 	host := &Host{}
+	if args.Machine != nil {
+		if err := host.useMachine(args.Machine); err != nil {
+			return nil, err
+		}
+	}
 	if err := ctx.RegisterComponentResource("clawft:index:Host", name, host, opts...); err != nil {
 		return nil, err
 	}
-
 	if args.Server != nil {
 		if err := host.createServer(ctx, name, args); err != nil {
 			return nil, err
 		}
-	} else {
-		host.Address = pulumi.String(args.Machine.Address).ToStringOutput()
-		host.User = args.Machine.User
-		host.Port = args.Machine.Port
-		host.HostKey = pulumi.String(args.Machine.HostKey).ToStringOutput()
-		fingerprint, err := fingerprintOf(args.Machine.HostKey)
-		if err != nil {
-			return nil, err
-		}
-		host.MachineID = pulumi.String(fingerprint).ToStringOutput()
 	}
 
 	host.connection = remote.ConnectionArgs{
@@ -135,12 +129,35 @@ func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.Re
 	})
 }
 
+func (args *HostArgs) check() error {
+	switch {
+	case (args.Server == nil) == (args.Machine == nil):
+		return errors.New("a host is either a Hetzner server or an existing machine; give one of HostArgs.Server and HostArgs.Machine")
+	case args.Server != nil && args.Access == nil:
+		return errors.New("a Hetzner server needs an SSH key and a firewall (HostArgs.Access)")
+	case args.SSHPrivateKey == nil:
+		return errors.New("a host needs the SSH key that logs in to it (HostArgs.SSHPrivateKey)")
+	}
+	return nil
+}
+
+// useMachine describes a machine that exists already.
+func (host *Host) useMachine(machine *ExistingMachine) error {
+	fingerprint, err := fingerprintOf(machine.HostKey)
+	if err != nil {
+		return err
+	}
+	host.Address = pulumi.String(machine.Address).ToStringOutput()
+	host.User = machine.User
+	host.Port = machine.Port
+	host.HostKey = pulumi.String(machine.HostKey).ToStringOutput()
+	host.MachineID = pulumi.String(fingerprint).ToStringOutput()
+	return nil
+}
+
 // createServer registers a Hetzner server with an address and a host key of its
 // own, both of which outlive a replacement of the server.
 func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs) error {
-	if args.Access == nil {
-		return errors.New("a Hetzner server needs an SSH key and a firewall (HostArgs.Access)")
-	}
 	parent := pulumi.Parent(host)
 	labels := pulumi.ToStringMap(args.Labels)
 
@@ -157,7 +174,7 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		})
 	}).(pulumi.StringOutput)
 	userData := cloudinitUserData(ctx, []cloudinitPart{
-		{ContentType: "text/cloud-config", Filename: "cloud-config.yaml", Content: config},
+		{ContentType: "text/cloud-config", Filename: "cloud-config.yaml", Content: pulumi.ToSecret(config).(pulumi.StringOutput)},
 		{ContentType: "text/x-shellscript", Filename: "bootstrap.sh", Content: pulumi.String(cloudinit.Bootstrap())},
 	}, parent)
 

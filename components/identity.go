@@ -1,6 +1,7 @@
 package components
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -52,8 +53,8 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 func publicKeyOf(private string) (string, error) {
 	signer, err := ssh.ParsePrivateKey([]byte(private))
 	if err != nil {
-		// The parser's errors quote nothing of the key.
-		return "", fmt.Errorf("reading the SSH private key: %w", err)
+		// The parser's error is left out: it can quote what was given.
+		return "", errors.New("reading the SSH private key: it is not an unencrypted private key in OpenSSH or PEM format")
 	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
 }

@@ -171,7 +171,8 @@ func (args *ImageArgs) registries() dockerbuild.RegistryArray {
 	return dockerbuild.RegistryArray{dockerbuild.RegistryArgs{
 		Address:  pulumi.String(args.PushCredentials.Server),
 		Username: pulumi.String(args.PushCredentials.Username),
-		Password: args.PushCredentials.Password.ToStringOutput().ToStringPtrOutput(),
+		// The SDK does not make it secret.
+		Password: pulumi.ToSecret(args.PushCredentials.Password.ToStringOutput().ToStringPtrOutput()).(pulumi.StringPtrOutput),
 	}}
 }
 

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"time"
 )
+
+// gitWaitDelay is how long after its time limit git may take to end.
+const gitWaitDelay = 2 * time.Second
 
 // ResolveCommit asks a git repository which commit a branch, tag or full commit
 // hash stands for, so that a build is pinned to content that cannot move.
@@ -19,7 +23,12 @@ func ResolveCommit(ctx context.Context, url, ref string) (string, error) {
 	git := exec.CommandContext(ctx, "git", "ls-remote", "--", url, ref, ref+"^{}")
 	git.Env = append(git.Environ(), "GIT_TERMINAL_PROMPT=0")
 	git.Stdout, git.Stderr = &stdout, &stderr
+	// Git's helper for the transport outlives it, and holds the pipes.
+	git.WaitDelay = gitWaitDelay
 	if err := git.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("listing the refs of %s: no answer: %w", url, ctx.Err())
+		}
 		return "", fmt.Errorf("listing the refs of %s: %w: %s", url, err, strings.TrimSpace(stderr.String()))
 	}
 	found := map[string]string{}
@@ -28,7 +37,7 @@ func ResolveCommit(ctx context.Context, url, ref string) (string, error) {
 			found[name] = commit
 		}
 	}
-	for _, name := range []string{"refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref, ref} {
+	for _, name := range []string{"refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref, ref + "^{}", ref} {
 		if commit, ok := found[name]; ok {
 			return commit, nil
 		}

@@ -29,7 +29,7 @@ var wire = plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepReso
 
 // serve answers on loopback until stop is called.
 func (m *monitor) serve() (address string, stop func(), err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("listening for the program: %w", err)
 	}

@@ -1,0 +1,107 @@
+package components
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/internal/recorder"
+)
+
+const getServerTypes = "hcloud:index/getServerTypes:getServerTypes"
+
+// catalogue answers as Hetzner would: a location is offered, sold out
+// ("fsn1 sold out") or about to go ("hel1 deprecated").
+func catalogue(resource.PropertyMap) (resource.PropertyMap, error) {
+	serverType := func(name, architecture string, locations ...string) any {
+		var offered []any
+		for _, location := range locations {
+			name, state, _ := strings.Cut(location, " ")
+			offered = append(offered, map[string]any{
+				"name": name, "available": state != "sold out", "isDeprecated": state == "deprecated",
+			})
+		}
+		return map[string]any{"name": name, "architecture": architecture, "locations": offered}
+	}
+	return resource.NewPropertyMapFromMap(map[string]any{"serverTypes": []any{
+		serverType("cax11", "arm", "nbg1", "hel1"),
+		serverType("cax21", "arm", "nbg1", "fsn1 sold out"),
+		serverType("cx22", "x86", "nbg1 deprecated", "hel1 deprecated"),
+		serverType("cx23", "x86", "nbg1", "hel1"),
+		serverType("cx33", "x86", "nbg1 sold out"),
+	}}), nil
+}
+
+func checkServers(r *recorder.Recorder, servers map[string]HcloudServer, platforms ...string) error {
+	return r.Run(func(ctx *pulumi.Context) error {
+		providers, err := NewProviders(ctx, &ProvidersArgs{Hcloud: &HcloudProviderArgs{}})
+		if err != nil {
+			return err
+		}
+		return CheckServers(ctx, providers, servers, platforms)
+	})
+}
+
+func TestCheckServers(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		servers   map[string]HcloudServer
+		platforms []string
+		want      string // "" accepts the servers
+	}{
+		{"what is offered", map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}, "gw-2": {Type: "cx23", Location: "hel1"}},
+			[]string{"linux/amd64", "linux/arm64"}, ""},
+		{"an image that is not built here", map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}}, nil, ""},
+		{"a type that is about to go", map[string]HcloudServer{"gw-1": {Type: "cx22", Location: "nbg1"}}, nil, ""},
+		{"an unknown type", map[string]HcloudServer{"gw-1": {Type: "cx99", Location: "nbg1"}}, nil,
+			`host gw-1: there is no server type "cx99"; in nbg1 there are cax11, cax21, cx23`},
+		{"a type that is elsewhere", map[string]HcloudServer{"gw-1": {Type: "cax21", Location: "hel1"}}, nil,
+			`host gw-1: server type "cax21" is not available in "hel1"; in hel1 there are cax11; it is available in nbg1`},
+		{"a type that is sold out", map[string]HcloudServer{"gw-1": {Type: "cx33", Location: "nbg1"}}, nil,
+			`host gw-1: server type "cx33" is not available in "nbg1"; in nbg1 there are cx23; it is available in no location`},
+		{"an unknown location", map[string]HcloudServer{"gw-1": {Type: "cx23", Location: "mars1"}}, nil,
+			`host gw-1: server type "cx23" is not available in "mars1"; in mars1 there are none; it is available in nbg1, hel1`},
+		{"an architecture without an image", map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}}, []string{"linux/amd64"},
+			`host gw-1: server type "cax11" is linux/arm64, but the image is built for linux/amd64 only; add linux/arm64 to clawft:image.platforms`},
+		{"several, by name", map[string]HcloudServer{"gw-2": {Type: "cx23", Location: "mars1"}, "gw-1": {Type: "cx99", Location: "mars1"}}, nil,
+			"servers that cannot be ordered:\n" +
+				`  host gw-1: there is no server type "cx99"; in mars1 there are none` + "\n" +
+				`  host gw-2: server type "cx23" is not available in "mars1"; in mars1 there are none; it is available in nbg1, hel1`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
+				r.Functions[getServerTypes] = catalogue
+				err := checkServers(r, test.servers, test.platforms...)
+				switch {
+				case test.want == "" && err != nil:
+					t.Errorf("refused: %v", err)
+				case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+					t.Errorf("got %v, want %s", err, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestCheckServersAsksOnlyForServers(t *testing.T) {
+	r := newRecorder(t) // it has no answer
+	if err := checkServers(r, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckServersWithoutAnAnswer(t *testing.T) {
+	r := newRecorder(t)
+	r.Functions[getServerTypes] = func(resource.PropertyMap) (resource.PropertyMap, error) {
+		return nil, errors.New("the token is not valid")
+	}
+	err := checkServers(r, map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}})
+	for _, want := range []string{"listing Hetzner server types: ", "the token is not valid"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
