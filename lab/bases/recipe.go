@@ -17,6 +17,7 @@ func Packages() []string { return []string{"mmdebstrap", "debian-archive-keyring
 // base is an image to stand in for.
 type base struct {
 	ref   string // as the Dockerfile names it
+	label string // tells images of the same name apart in the cache
 	trees []tree // one per platform
 	extra []byte // what else decides the content
 	level int    // of compression
@@ -61,6 +62,25 @@ func stands(native, foreign string, trusted []byte) []base {
 	}
 }
 
+// emulated lists the images for building on the foreign architecture itself,
+// under an emulator: the same, with the roles of the architectures swapped. The
+// compiler's is unpacked, as its packages' scripts would take an emulator half
+// an hour, and gets the one link that it needs of what they make.
+func emulated(_, foreign string, trusted []byte) []base {
+	compiler := append(unpacked(foreign),
+		"--include=rustc-web", "--include=cargo-web", "--include=libstd-rust-web-dev", "--include=gcc",
+		"--include=libc6-dev", "--include=libssl-dev", "--include=pkg-config", "--include=ca-certificates",
+		`--customize-hook=ln -s gcc "$1/usr/bin/cc"`,
+	)
+	if len(trusted) > 0 {
+		compiler = append(compiler, "--customize-hook=upload "+authorities+" "+authorities)
+	}
+	return []base{
+		{ref: "debian:bookworm-slim", label: "emulated-", trees: []tree{{foreign, installed(foreign)}}, level: gzip.BestSpeed},
+		{ref: "rust:1.93-bookworm", label: "emulated-", trees: []tree{{foreign, compiler}}, extra: trusted, level: gzip.BestSpeed},
+	}
+}
+
 // slim leaves out what debian:bookworm-slim leaves out.
 var slim = []string{
 	"--dpkgopt=path-exclude=/usr/share/man/*",
@@ -91,8 +111,17 @@ func unpacked(architecture string) []string {
 	}, slim...)
 }
 
+// stem is what the base's directories in the cache begin with, whatever the recipe.
+func (b base) stem() string { return b.label + strings.ReplaceAll(b.ref, ":", "-") + "-" }
+
 // name is the directory of a base in the cache. It changes with the recipe.
 func (b base) name() string {
-	sum := sha256.Sum256(fmt.Append(nil, suite, b))
-	return strings.NewReplacer(":", "-").Replace(b.ref) + "-" + hex.EncodeToString(sum[:])[:12]
+	content := struct {
+		ref   string
+		trees []tree
+		extra []byte
+		level int
+	}{b.ref, b.trees, b.extra, b.level}
+	sum := sha256.Sum256(fmt.Append(nil, suite, content))
+	return b.stem() + hex.EncodeToString(sum[:])[:12]
 }
