@@ -32,6 +32,7 @@ func TestPipeline(t *testing.T) {
 		{"a config change never replaces a server", configChange},
 		{"a gateway that is killed comes back", killed},
 		{"a machine that reboots brings its gateway back", rebooted},
+		{"what changed on a host is found", hostDrift},
 		{"an update loses no request", update},
 		{"a broken release is rolled back", brokenReleases},
 		{"an interrupted up can be run again", interrupted},
