@@ -28,6 +28,11 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
+	tags, err := cfg.publicTags(ctx)
+	if err != nil {
+		return err
+	}
+
 	providers, err := components.NewProviders(ctx, cfg.providers(ctx))
 	if err != nil {
 		return err
@@ -37,7 +42,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 	use := providers.Option()
 
-	image, err := cfg.image(ctx, commit, use)
+	image, err := cfg.image(ctx, commit, tags, use)
 	if err != nil {
 		return err
 	}
@@ -78,7 +83,7 @@ func (c *Config) resolveSource(ctx context.Context) (string, error) {
 }
 
 func (c *Config) providers(ctx *pulumi.Context) *components.ProvidersArgs {
-	args := &components.ProvidersArgs{Build: c.Image.Source != ""}
+	args := &components.ProvidersArgs{Build: c.Image.Source != "" || c.Image.Publish}
 	if len(c.servers()) > 0 {
 		cloud := config.New(ctx, "hcloud")
 		args.Hcloud = &components.HcloudProviderArgs{
@@ -115,19 +120,56 @@ func stringOrNil(c *config.Config, key string) pulumi.StringPtrInput {
 	return pulumi.StringPtr(value)
 }
 
-// image returns repository@digest of what the hosts shall run: built from
-// source, promoted from another stack, or given.
-func (c *Config) image(ctx *pulumi.Context, commit string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
+// image returns repository@digest of what the hosts shall run. What this stack
+// builds or publishes is proven first; what is only deployed was proven by who
+// made it.
+func (c *Config) image(ctx *pulumi.Context, commit string, tags []string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	none := pulumi.StringOutput{}
+	digest, err := c.digest(ctx, commit, use)
+	if err != nil {
+		return none, err
+	}
+	if c.Image.Source == "" && !c.Image.Publish {
+		return pulumi.Sprintf("%s@%s", c.Image.Repository, digest), nil
+	}
+	gates, err := components.NewGates(ctx, "gateway", &components.GatesArgs{
+		Repository:   c.Image.Repository,
+		Digest:       digest,
+		Version:      c.Version,
+		Platforms:    c.Image.Platforms,
+		SizeLimitMiB: c.Image.SizeLimitMiB,
+		Smoke:        c.smoke(),
+		Unpublished:  c.Image.Publish,
+		Credentials:  c.Image.reader().component(),
+	}, use)
+	if err != nil {
+		return none, err
+	}
+	if !c.Image.Publish {
+		return gates.Ref, nil
+	}
+	publication, err := components.NewPublication(ctx, "gateway", &components.PublicationArgs{
+		Repository:      c.Image.Repository,
+		Digest:          gates.Digest,
+		Tags:            tags,
+		PushCredentials: c.Image.Push.component(),
+	}, use)
+	if err != nil {
+		return none, err
+	}
+	ctx.Export("published", publication.Refs)
+	return gates.Ref, nil
+}
+
+// digest returns the digest of the image: built from source, promoted from
+// another stack, or given.
+func (c *Config) digest(ctx *pulumi.Context, commit string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	switch {
 	case c.Image.Digest != "":
-		return pulumi.Sprintf("%s@%s", c.Image.Repository, c.Image.Digest), nil
+		return pulumi.String(c.Image.Digest).ToStringOutput(), nil
 	case c.Image.PromoteFrom != "":
-		other, err := pulumi.NewStackReference(ctx, c.Image.PromoteFrom, nil)
-		if err != nil {
-			return none, fmt.Errorf("referring to stack %s: %w", c.Image.PromoteFrom, err)
-		}
-		return pulumi.Sprintf("%s@%s", c.Image.Repository, other.GetStringOutput(pulumi.String("digest"))), nil
+		digest, err := c.promoted(ctx)
+		return pulumi.String(digest).ToStringOutput(), err
 	}
 	image, err := components.NewImage(ctx, "gateway", &components.ImageArgs{
 		Repository:      c.Image.Repository,
@@ -144,9 +186,17 @@ func (c *Config) image(ctx *pulumi.Context, commit string, use pulumi.ResourceOp
 		PushCredentials: c.Image.Push.component(),
 	}, use)
 	if err != nil {
-		return none, err
+		return pulumi.StringOutput{}, err
 	}
-	return image.Ref, nil
+	return image.Digest, nil
+}
+
+// smoke says how the image is started before it is deployed; nil is not at all.
+func (c *Config) smoke() *components.SmokeArgs {
+	if !c.Image.SmokeTest {
+		return nil
+	}
+	return &components.SmokeArgs{HealthTimeout: c.Gateway.HealthTimeout}
 }
 
 func (l *RegistryLogin) component() *components.RegistryCredentials {

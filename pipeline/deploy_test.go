@@ -56,6 +56,7 @@ func recordedStack(t *testing.T, stack string) *recorder.Recorder {
 	}
 	r.Outputs = providerOutputs(t)
 	r.Functions = providerFunctions()
+	serveTags(t)
 	t.Chdir(root)
 	return r
 }
@@ -216,7 +217,9 @@ func providerOutputs(t *testing.T) map[string]func(resource.PropertyMap) resourc
 	return map[string]func(resource.PropertyMap) resource.PropertyMap{
 		"docker-build:index:Image":         text(map[string]string{"digest": digest}),
 		"hcloud:index/primaryIp:PrimaryIp": text(map[string]string{"ipAddress": "203.0.113.11"}),
+		"command:local:Command":            text(map[string]string{"stdout": "proven"}),
 		"command:remote:Command":           text(map[string]string{"stdout": "deployed"}),
+		"docker-build:index:Index":         text(map[string]string{"ref": "published"}),
 		"tls:index/privateKey:PrivateKey": func(resource.PropertyMap) resource.PropertyMap {
 			return resource.PropertyMap{
 				"privateKeyOpenssh": resource.MakeSecret(resource.NewProperty(private)),

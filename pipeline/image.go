@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/clawft/infra/components"
+	"github.com/clawft/infra/registry"
 )
 
 // Image is the gateway's image and where it comes from: exactly one of Source,
@@ -38,12 +39,21 @@ type Image struct {
 	Builder Builder `json:"builder"`
 	// Where build layers are cached.
 	Cache Cache `json:"cache"`
-	// Limit of the compressed size per platform, in MiB.
+	// Limit of the compressed size per platform, in MiB: config and layers.
 	SizeLimitMiB int `json:"sizeLimitMiB" default:"50"`
+	// Start the image here, in a container, before it is published or deployed.
+	// Needs a Docker engine of one of the platforms on the machine that runs
+	// Pulumi. Without it, the first start is the hosts' preflight.
+	SmokeTest bool `json:"smokeTest" default:"true"`
+	// Publish the image, once it is proven, under the version, and under X.Y, X
+	// and latest if no higher stable release of that line is published. One stack
+	// should: a version is published once, and never with other content.
+	Publish bool `json:"publish" default:"false"`
 	// Digest of an image that exists, to deploy instead of building one.
 	Digest string `json:"digest"`
 	// Stack whose image is deployed instead of building one, as
-	// organization/project/stack.
+	// organization/project/stack. It has to run the version that this stack
+	// gives, from the same repository.
 	PromoteFrom string `json:"promoteFrom"`
 	// User who pushes, with `registryPassword`. Absent: Docker's own login.
 	Username string `json:"username"`
@@ -83,6 +93,29 @@ type Cache struct {
 type RegistryLogin struct {
 	Server, Username string
 	Password         pulumi.StringInput
+
+	// plain is for what the program itself asks the registry.
+	plain string
+}
+
+func newRegistryLogin(server, username, password string) *RegistryLogin {
+	return &RegistryLogin{Server: server, Username: username, Password: secret(password), plain: password}
+}
+
+// registry is nil if Docker's own login is to be used.
+func (l *RegistryLogin) registry() *registry.Login {
+	if l == nil {
+		return nil
+	}
+	return &registry.Login{Username: l.Username, Password: l.plain}
+}
+
+// reader is the login that reads what is in the registry, or nil.
+func (i Image) reader() *RegistryLogin {
+	if i.Push != nil {
+		return i.Push
+	}
+	return i.Pull
 }
 
 // Git is true if the image is built from a git repository.
@@ -361,13 +394,13 @@ func (i *Image) complete(s *settings) {
 	}
 	server, _, _ := strings.Cut(i.Repository, "/")
 	if s.RegistryPassword != "" {
-		i.Push = &RegistryLogin{Server: server, Username: i.Username, Password: secret(s.RegistryPassword)}
+		i.Push = newRegistryLogin(server, i.Username, s.RegistryPassword)
 	}
 	if s.RegistryPullToken != "" {
 		user := i.PullUsername
 		if user == "" {
 			user = i.Username
 		}
-		i.Pull = &RegistryLogin{Server: server, Username: user, Password: secret(s.RegistryPullToken)}
+		i.Pull = newRegistryLogin(server, user, s.RegistryPullToken)
 	}
 }

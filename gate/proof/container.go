@@ -21,6 +21,8 @@ const (
 	stopSeconds = 15
 	// port is where the gateway listens in its container.
 	port = 8080
+	// label is on everything that a smoke test makes in the engine.
+	label = "clawft.gate=smoke"
 	// logLines is how much of the gateway's log an error shows.
 	logLines = 20
 )
@@ -39,15 +41,15 @@ type container struct {
 // create makes a container of an image and gives it its config. It does not run
 // yet.
 func (c *container) create(ctx context.Context, imageID string) error {
-	if _, err := docker(ctx, nil, "create", "--name", c.name, "--label", "clawft.gate=smoke",
+	if _, err := docker(ctx, nil, "create", "--name", c.name, "--label", label,
 		"--publish", fmt.Sprintf("127.0.0.1::%d", port),
 		"--read-only", "--tmpfs", "/tmp:rw,nosuid,nodev,size=64m,mode=1777",
 		"--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 		"--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256",
 		"--stop-timeout", fmt.Sprint(stopSeconds),
 		// Volumes and not this machine's directories: the engine may not see those.
-		"--mount", "type=volume,destination="+dataDirectory,
-		"--mount", "type=volume,destination=/etc/clawft",
+		"--mount", "type=volume,volume-label="+label+",destination="+dataDirectory,
+		"--mount", "type=volume,volume-label="+label+",destination=/etc/clawft",
 		"--env", "HOME=/home/weft", "--env", "WEFTOS_NO_UPDATE_CHECK=1",
 		imageID, "gateway", "--config", configPath,
 	); err != nil {

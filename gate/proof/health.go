@@ -56,6 +56,8 @@ func (c *container) askHealth(ctx context.Context, version string) error {
 	if err != nil {
 		return fmt.Errorf("asking for the gateway's health: %w", err)
 	}
+	// An open connection could hold up the gateway's stop.
+	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotYet, err)

@@ -17,6 +17,9 @@ import (
 
 // providers are the stand-ins for the plugins that the program uses.
 func (s *Site) providers(buildxProgram string) (provider.Set, error) {
+	if err := s.trustRegistry(); err != nil {
+		return nil, err
+	}
 	cas, err := s.registryCAs()
 	if err != nil {
 		return nil, err
