@@ -52,7 +52,11 @@ func newRunner(t *testing.T) *runner {
 	if err := engine.Ensure(t.Context(), root, t.Logf); err != nil {
 		t.Fatal(err)
 	}
-	if err := engine.Packages(t.Context(), t.Logf, "curl", "git", "jq", "libssl-dev", "nodejs", "pkg-config"); err != nil {
+	packages := []string{"curl", "git", "jq", "libssl-dev", "pkg-config"}
+	if _, err := exec.LookPath("node"); err != nil {
+		packages = append(packages, "nodejs") // act evaluates hashFiles with it
+	}
+	if err := engine.Packages(t.Context(), t.Logf, packages...); err != nil {
 		t.Fatal(err)
 	}
 	act, err := toolchain.Ensure(t.Context(), root, toolchain.Act, t.Logf)
