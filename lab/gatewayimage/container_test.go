@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,8 +95,8 @@ func checkContainer(t *testing.T, from v1.Image) {
 		}
 	})
 	t.Run("runs as the image's user", func(t *testing.T) {
-		if got := docker(t, "top", container, "-o", "uid,gid"); !strings.HasSuffix(got, "10001 10001") {
-			t.Errorf("the process is of %q, want 10001 10001", got)
+		if got := strings.Fields(docker(t, "top", container, "-o", "pid,uid,gid")); !slices.Equal(got[4:], []string{"10001", "10001"}) {
+			t.Errorf("the engine lists %q, want one process of 10001 10001", got)
 		}
 	})
 	t.Run("links the image's OpenSSL and reads its authorities", func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -237,7 +238,8 @@ func TestSourceChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	build.Context = source(t)
-	edit(t, filepath.Join(build.Context, "crates", "clawft-cli", "src", "main.rs"), "no channels are enabled", "no channel is enabled")
+	edit(t, filepath.Join(build.Context, "crates", "clawft-cli", "src", "main.rs"), "no channels are enabled",
+		fmt.Sprintf("no channel was enabled at %d", time.Now().UnixNano())) // nor has an earlier run of the test built it
 	log, err := theBuilder(t).Run(t.Context(), build)
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +261,6 @@ func TestSourceChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkSteps(t, log, "COPY . .", true, 4)
 	checkSteps(t, log, "cargo build --release", true, 2)
 }
 
@@ -298,7 +299,8 @@ func TestRefusedSources(t *testing.T) {
 			"the build context has no crate clawft-cli",
 		},
 		"unsupported platform": {
-			func(_ *testing.T, b *Build) { b.Platforms = []string{"linux/riscv64"} },
+			// Up to the compiler's stage: the base image may not have the platform either.
+			func(_ *testing.T, b *Build) { b.Platforms, b.Target = []string{"linux/riscv64"}, "cross" },
 			"platform linux/riscv64 is not supported",
 		},
 	}
