@@ -172,8 +172,10 @@ func TestHostKeyIsPinned(t *testing.T) {
 					step := mustFind(t, r, commandType, name)
 					wantInputs(t, step, map[string]string{"connection.hostKey": want})
 					for _, before := range test.before {
-						if !slices.Contains(dependencies(step), before) {
-							t.Errorf("%s does not wait for %s", name, before)
+						if !slices.ContainsFunc(step.Request.GetPropertyDependencies()["connection"].GetUrns(), func(urn string) bool {
+							return strings.HasSuffix(urn, "::"+before)
+						}) {
+							t.Errorf("%s connects before there is %s", name, before)
 						}
 					}
 				}

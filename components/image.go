@@ -27,6 +27,9 @@ type ImageArgs struct {
 	Source string
 	// Dockerfile is a path relative to the project.
 	Dockerfile string
+	// DockerfileText is the Dockerfile itself. It is needed with a git context,
+	// in which a path means a file of that repository.
+	DockerfileText string
 	// Platforms are those of the image, such as "linux/arm64".
 	Platforms []string
 	// BuildArgs are passed to the Dockerfile. They end up in the image's
@@ -103,7 +106,7 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 	build, err := dockerbuild.NewImage(ctx, name+"-build", &dockerbuild.ImageArgs{
 		Builder:        dockerbuild.BuilderConfigArgs{Name: builder.Name},
 		Context:        dockerbuild.BuildContextArgs{Location: pulumi.String(args.Context), Named: namedContexts(args.Contexts)},
-		Dockerfile:     dockerbuild.DockerfileArgs{Location: pulumi.String(args.Dockerfile)},
+		Dockerfile:     args.dockerfile(),
 		Platforms:      platformArray(args.Platforms),
 		BuildArgs:      pulumi.ToStringMap(args.buildArgs()),
 		Labels:         pulumi.ToStringMap(args.labels()),
@@ -132,6 +135,13 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 		"digest": image.Digest,
 		"ref":    image.Ref,
 	})
+}
+
+func (args *ImageArgs) dockerfile() dockerbuild.DockerfileArgs {
+	if args.DockerfileText != "" {
+		return dockerbuild.DockerfileArgs{Inline: pulumi.String(args.DockerfileText)}
+	}
+	return dockerbuild.DockerfileArgs{Location: pulumi.String(args.Dockerfile)}
 }
 
 func (args *ImageArgs) buildArgs() map[string]string {
@@ -196,10 +206,9 @@ func (cache Cache) exchange() (dockerbuild.CacheFromArray, dockerbuild.CacheToAr
 		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Local: dockerbuild.CacheFromLocalArgs{
 				Src: pulumi.String(cache.Ref),
 			}}},
-			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Local: dockerbuild.CacheToLocalArgs{
-				Dest: pulumi.String(cache.Ref),
-				Mode: dockerbuild.CacheModeMax,
-			}}}
+			// The plugin drops the mode of a local cache, which would then lack the
+			// layers of all stages but the last.
+			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Raw: pulumi.String("type=local,mode=max,dest=" + cache.Ref)}}
 	default:
 		return nil, nil
 	}

@@ -171,6 +171,13 @@ func (c *Config) digest(ctx *pulumi.Context, commit string, use pulumi.ResourceO
 		digest, err := c.promoted(ctx)
 		return pulumi.String(digest).ToStringOutput(), err
 	}
+	inline := ""
+	if c.Image.Git() {
+		var err error
+		if inline, _, err = c.dockerfile(ctx); err != nil {
+			return pulumi.StringOutput{}, err
+		}
+	}
 	image, err := components.NewImage(ctx, "gateway", &components.ImageArgs{
 		Repository:      c.Image.Repository,
 		Version:         c.Version,
@@ -178,6 +185,7 @@ func (c *Config) digest(ctx *pulumi.Context, commit string, use pulumi.ResourceO
 		Revision:        commit,
 		Source:          c.Image.sourceLabel(),
 		Dockerfile:      c.Image.Dockerfile,
+		DockerfileText:  inline,
 		Platforms:       c.Image.Platforms,
 		BuildArgs:       c.Image.BuildArgs,
 		Contexts:        c.Image.Contexts,

@@ -73,7 +73,7 @@ func (c *Config) dockerfile(ctx *pulumi.Context) (text, ignored string, err erro
 	path := filepath.Join(ctx.RootDirectory(), c.Image.Dockerfile)
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", "", fmt.Errorf("reading clawft:image.dockerfile for the workflows: %w", err)
+		return "", "", fmt.Errorf("reading clawft:image.dockerfile: %w", err)
 	}
 	ignore, err := os.ReadFile(path + ".dockerignore")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
