@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,11 +85,11 @@ func (s *Stack) endLeftoverEngine() error {
 func endProcess(pid int) error {
 	// Its providers are gone with the lab that served them, so there is nothing
 	// that it could finish in good order.
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("ending a leftover engine (process %d): %w", pid, err)
 	}
 	for range 50 {
-		if syscall.Kill(pid, 0) != nil {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
