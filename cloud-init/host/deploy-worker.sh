@@ -41,7 +41,8 @@ redact() {
 }
 
 # collect_secrets writes what redact looks for: each value as it is and as JSON, URL or base64 would
-# write it, longest first. Values of one to three characters are no secrets and would hit everything.
+# write it, longest first. Values of one to three characters and the log level are no secrets and
+# would hit other words.
 collect_secrets() {
 	local env=/dev/null
 	if [ -n "$old" ]; then env=$ROOT/releases/$old/gateway.env; fi
@@ -50,7 +51,7 @@ collect_secrets() {
 		 ($before | split("\n")[] | select(contains("=")) | {key: .[:index("=")], value: .[index("=") + 1:]}),
 		 (.registry // empty | {key: "registry password", value: .password},
 			{key: "registry password", value: ("\(.username):\(.password)" | @base64)})]
-		| map(.key as $key | .value | select(length > 3)
+		| map(select(.key != "RUST_LOG") | .key as $key | .value | select(length > 3)
 			| ., (tojson | .[1:-1]), @uri, (@base64 | rtrimstr("=") | rtrimstr("=")) | {key: $key, value: .})
 		| unique_by(.value) | sort_by(-(.value | length))[] | "\(.key)\t\(.value)"' "$REQUEST" >"$DIR/secrets"
 }
@@ -58,7 +59,7 @@ collect_secrets() {
 # finish RESULT ends the deployment; the front end waits for the result.
 finish() {
 	trap - EXIT
-	rm -rf "$REQUEST" "$DIR/secrets" "$DIR/login"
+	rm -rf "$REQUEST" "$DIR/secrets" "$DIR/login" "$DIR/start"
 	echo "$1" >"$DIR/result.new"
 	mv "$DIR/result.new" "$DIR/result"
 	exit "$1"
@@ -168,7 +169,7 @@ pull() {
 		*unauthorized* | *denied* | *forbidden* | *"authentication required"* | *"no basic auth"*)
 			fail "cannot pull $image: the registry refuses the login: $said"
 			;;
-		*"manifest unknown"* | *"not found"* | *"name unknown"*)
+		*manifest?unknown* | *"not found"* | *name?unknown*)
 			fail "cannot pull $image: the registry does not have it: $said"
 			;;
 		*x509* | *certificate* | *"http response to https client"* | *"no space left"* | *"invalid reference"* | *"failed to verify"*)
@@ -200,19 +201,29 @@ check_platform() {
 	[ "$given" = "$right" ] || fail "wrong architecture: the image is built for $given, this host is $right"
 }
 
-# machine_of prints the processor that a program is for, as its ELF header numbers it; nothing for
-# what is no program.
-machine_of() { od -An -v -tx1 -N20 -w20 | awk '$1 $2 $3 $4 == "7f454c46" { print $20 $19 }'; }
+# machine_of prints the processor that a program is for, as its ELF header has it; nothing for what
+# is no program.
+machine_of() {
+	case $(od -An -v -tx1 -N20 -w20 | awk '$1 $2 $3 $4 == "7f454c46" { print $20 $19 }') in
+	'') ;;
+	003e) echo linux/amd64 ;;
+	00b7) echo linux/arm64 ;;
+	*) echo "another processor" ;;
+	esac
+}
 
 # check_binary looks into the image for a program that another machine would run: the platform that
 # an image claims is only what its builder wrote.
 check_binary() {
 	local given right
 	given=$(engine cp -L "$PREFLIGHT:/usr/local/bin/weft" - 2>/dev/null | tar -xO 2>/dev/null | machine_of) || true
-	right=$(machine_of </usr/bin/busybox)
+	right=$(host_platform)
 	[ -z "$given" ] || [ "$given" = "$right" ] ||
-		fail "wrong architecture: the image's /usr/local/bin/weft is for ELF machine 0x$given, this host ($(host_platform)) runs 0x$right"
+		fail "wrong architecture: the image's /usr/local/bin/weft is for $given, this host is $right"
 }
+
+# engine_error picks the error from what Docker's client says: newer ones add hints after it.
+engine_error() { grep -m 1 -i 'error' || echo "no error given"; }
 
 # preflight starts the new image once, apart from network and data, with the config, environment and
 # limits that it will have. The old release serves meanwhile.
@@ -234,7 +245,7 @@ preflight() {
 		--mount "type=bind,source=$LIB/launch,target=/run/clawft/launch,readonly" \
 		--env HOME=/home/weft --env WEFTOS_NO_UPDATE_CHECK=1 --entrypoint /run/clawft/busybox \
 		"$image" sh /run/clawft/launch gateway --config /etc/clawft/config.json 2>&1 >/dev/null); then
-		fail "preflight: the container cannot be created: $(grep -v '^See ' <<<"$said" | tail -n 1)"
+		fail "preflight: the container cannot be created: $(engine_error <<<"$said")"
 	fi
 	check_binary
 	# The client carries the environment in, as the unit's does, and ends with the container.
@@ -248,7 +259,10 @@ preflight() {
 		true*) ;;
 		created*)
 			if ! kill -0 "$client" 2>/dev/null; then
-				fail "preflight: the container does not start: $(grep -v '^See ' "$DIR/start" | tail -n 1)"
+				fail "preflight: the container does not start: $(engine_error <"$DIR/start")"
+			fi
+			if [ "$(now)" -gt $deadline ]; then
+				fail "preflight: the engine did not start the container within $(request healthTimeout) s"
 			fi
 			sleep 0.1
 			continue

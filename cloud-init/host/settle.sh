@@ -24,7 +24,7 @@ if lock 30; then
 	prune || true
 fi
 [ -d "$DIR" ] || exit 0
-rm -rf "$DIR/request.json" "$DIR/secrets" "$DIR/login"
+rm -rf "$DIR/request.json" "$DIR/secrets" "$DIR/login" "$DIR/start"
 if [ ! -f "$DIR/result" ]; then
 	printf '%s\n' "deploy failed: the deployment was stopped (${SERVICE_RESULT:-unknown})" "$back" | tee "$DIR/failure"
 	echo 1 >"$DIR/result"
