@@ -18,9 +18,7 @@ type Image struct {
 	Login *registry.Login `json:"login,omitempty"`
 }
 
-func (i Image) ref() string { return i.Repository + "@" + i.Digest }
-
-// open returns the image and the repository that it is in.
+// open reads the image.
 func (i Image) open(ctx context.Context) (*registry.Image, error) {
 	repository, err := registry.Open(i.Repository, i.Login)
 	if err != nil {
