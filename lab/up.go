@@ -68,6 +68,7 @@ func (f *releaseFlags) release(opened *site.Site) (site.Release, error) {
 
 func upCommand(options *site.Options) *cobra.Command {
 	var flags releaseFlags
+	var refresh bool
 	command := &cobra.Command{
 		Use:   "up",
 		Short: "Deploy: a real `pulumi up`, from source to healthy gateways",
@@ -78,7 +79,7 @@ func upCommand(options *site.Options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				outcome, err := opened.Up(ctx, release)
+				outcome, err := opened.Up(ctx, release, refresh)
 				if err != nil {
 					return err
 				}
@@ -87,6 +88,7 @@ func upCommand(options *site.Options) *cobra.Command {
 		},
 	}
 	flags.register(command)
+	command.Flags().BoolVar(&refresh, "refresh", false, "compare with what really exists first, and repair drift")
 	return command
 }
 

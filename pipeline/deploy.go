@@ -313,6 +313,7 @@ func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image p
 		outputs[name] = pulumi.Map{
 			"address": host.Address,
 			"user":    pulumi.String(host.User),
+			"port":    pulumi.Int(host.Port),
 			"hostKey": host.HostKey,
 			"image":   gateway.Image,
 			"report":  gateway.Report,

@@ -104,7 +104,7 @@ func TestStackFiles(t *testing.T) {
 			"  clawft:image:\n":  "  clawft:image:\n    repository: 172.30.0.1:5000/clawft/clawft\n    source: cloud-init\n",
 			"driver: remote\n":   "driver: remote\n      endpoint: unix:///run/buildkit.sock\n",
 			"    - name: gw-2\n": "    - name: gw-2\n      hostKey: " + public + "\n",
-		}, hosts: 2},
+		}, hosts: 2, github: true},
 	} {
 		t.Run(c.stack, func(t *testing.T) {
 			text := readStackFile(t, c.stack)

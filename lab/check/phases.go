@@ -57,7 +57,7 @@ func checkout() (string, error) {
 func (c *checks) modules() []string { return []string{c.root, filepath.Join(c.root, "lab")} }
 
 func (c *checks) setup(ctx context.Context) error {
-	if err := engine.Packages(ctx, detail, "git", "openssh-client", "shellcheck", "mmdebstrap", "runc"); err != nil {
+	if err := engine.Packages(ctx, detail, "git", "openssh-client", "shellcheck", "mmdebstrap", "runc", "jq", "curl", "nodejs"); err != nil {
 		return err
 	}
 	return engine.Ensure(ctx, c.root, detail)
@@ -96,7 +96,8 @@ func (c *checks) unit(ctx context.Context) error {
 			packages = append(packages, name)
 		}
 	}
-	return c.test(ctx, lab, packages...)
+	// Running the workflows takes minutes, and this machine may be busy.
+	return c.test(ctx, lab, append([]string{"-timeout=25m"}, packages...)...)
 }
 
 // e2e never takes go's cached result: what it tests is also the machine's doing.

@@ -30,6 +30,7 @@ func TestPipeline(t *testing.T) {
 		{"the secret is nowhere in plain text", plant.check},
 		{"bad input changes nothing", badInput},
 		{"a config change never replaces a server", configChange},
+		{"a workflow that was edited by hand is repaired", repositoryDrift},
 		{"a gateway that is killed comes back", killed},
 		{"a machine that reboots brings its gateway back", rebooted},
 		{"what changed on a host is found", hostDrift},

@@ -19,11 +19,14 @@ type Progress func(format string, args ...any)
 // program counts and not the package: Docker's own docker-ce and containerd.io
 // conflict with Debian's docker.io and runc, and do the same work.
 var programs = map[string]string{
+	"curl":           "curl",
 	"docker-cli":     "docker",
 	"docker.io":      "dockerd",
 	"git":            "git",
 	"iptables":       "iptables",
+	"jq":             "jq",
 	"mmdebstrap":     "mmdebstrap",
+	"nodejs":         "node",
 	"openssh-client": "ssh",
 	"runc":           "runc",
 	"shellcheck":     "shellcheck",

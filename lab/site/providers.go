@@ -10,6 +10,7 @@ import (
 	"github.com/clawft/infra/lab/provider/command"
 	"github.com/clawft/infra/lab/provider/docker"
 	"github.com/clawft/infra/lab/provider/dockerbuild"
+	"github.com/clawft/infra/lab/provider/github"
 	"github.com/clawft/infra/lab/provider/hcloud"
 	"github.com/clawft/infra/lab/provider/tls"
 	"github.com/clawft/infra/lab/stack"
@@ -39,6 +40,13 @@ func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 		Architecture: runtime.GOARCH,
 		StateFile:    filepath.Join(s.Dir, "hcloud.json"),
 	})
+	hub, err := github.Open(filepath.Join(s.Dir, "github"))
+	if err != nil {
+		return nil, err
+	}
+	if err := hub.CreateRepository("clawft", "clawft", "main"); err != nil {
+		return nil, err
+	}
 	return provider.Set{
 		"cloudinit": cloudinit.New(),
 		"command":   command.New(),
@@ -48,6 +56,7 @@ func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 			Dir:         stack.ProjectDir(s.Dir),
 			Authorities: []string{s.Registry.CAPath()},
 		}),
+		"github": github.New(hub),
 		"hcloud": hcloud.New(s.cloud),
 		"tls":    tls.New(),
 	}, nil
