@@ -76,7 +76,7 @@ func emulated(_, foreign string, trusted []byte) []base {
 		compiler = append(compiler, "--customize-hook=upload "+authorities+" "+authorities)
 	}
 	return []base{
-		{ref: "debian:bookworm-slim", label: "emulated-", trees: []tree{{foreign, installed(foreign)}}, level: gzip.BestSpeed},
+		{ref: "debian:bookworm-slim", label: "emulated-", trees: []tree{{foreign, append(installed(foreign), "--skip=check/qemu")}}, level: gzip.BestSpeed},
 		{ref: "rust:1.93-bookworm", label: "emulated-", trees: []tree{{foreign, compiler}}, extra: trusted, level: gzip.BestSpeed},
 	}
 }
