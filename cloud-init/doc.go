@@ -28,14 +28,16 @@
 //
 // # When something dies
 //
-// A deployment is a unit of its own, clawft-deploy@ID.service: a lost connection stops nothing. Its end,
-// however it comes, runs settle, which goes back from a release that is not verified and opens the gate.
-// A machine that reboots in the middle starts the gateway's unit, whose prestart goes back. A request
-// that a crashed gateway was working on is lost; those that arrive while it is down wait up to 30 s.
+// A deployment is a unit of its own, clawft-deploy@ID.service. Its end, however it comes, runs settle,
+// which goes back from a release that is not verified and opens the gate. A client that goes away has
+// seen its deployment fail, so the deployment is undone. A machine that reboots in the middle starts
+// the gateway's unit, whose prestart goes back. A request that a crashed gateway was working on is
+// lost, and its client is told; those that arrive while it is down wait up to 30 s.
 //
 // # Secrets
 //
-// gateway.env is the only file with the gateway's secrets; the engine keeps a copy in the record of the
-// running container (root only, gone with the container). The login for the registry is on a tmpfs for
-// as long as the pull takes. What the scripts print has the secrets replaced by their names.
+// gateway.env is the only file with the gateway's secrets. They reach the gateway through its standard
+// input, by way of launch, because the engine keeps an environment that it is given in files of its
+// own. The login for the registry is on a tmpfs for as long as the pull takes. What the scripts print
+// has the secrets replaced by their names.
 package cloudinit

@@ -22,8 +22,8 @@ const (
 // It is reachable on the host only, or through an SSH tunnel.
 const ListenAddress = "127.0.0.1:8080"
 
-// Upper limits, in seconds, of the phases during which the proxy holds requests. Their sum, with the
-// rollback and two stops of the gateway, stays below the proxy's lb_try_duration of 600 s.
+// Upper limits, in seconds. The drain and the health timeout are spent while the proxy holds requests:
+// with two restarts of the gateway and a rollback they stay below the proxy's lb_try_duration.
 const (
 	maxHealthTimeout = 180
 	maxDrain         = 60

@@ -2,9 +2,10 @@
 # Deploys one release: deploy <release.json
 #
 # The work is done by a unit of its own, which ends in good order however it ends; this script hands
-# the release over, prints what the unit reports and ends as it ended. When the client goes away, so
-# that nobody would learn of a success, the deployment is undone: whoever asked has seen it fail. Progress goes to
-# standard output; what failed goes to standard error, beginning with "deploy failed: <cause>".
+# the release over, prints what the unit reports and ends as it ended. When the client goes away, the
+# deployment is undone: nobody would learn of a success, and whoever asked has seen it fail.
+# Progress goes to standard output; what failed goes to standard error, beginning with
+# "deploy failed: <cause>".
 set -euo pipefail
 . /usr/local/lib/clawft/common.sh
 
