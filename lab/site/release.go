@@ -79,7 +79,7 @@ func (s *Site) writeContext(ctx context.Context, release Release) error {
 
 func (s *Site) releaseFile() string { return filepath.Join(s.Dir, "release.json") }
 
-// LastRelease is what the lab was last asked to deploy.
+// LastRelease is what the lab last deployed with success.
 func (s *Site) LastRelease() (Release, error) {
 	content, err := os.ReadFile(s.releaseFile())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -32,7 +32,7 @@ func (s *Site) settings(release Release, existing existingMachine) stack.Setting
 		host + "address":                plain(existing.address),
 		host + "hostKey":                plain(existing.hostKey),
 		"clawft:sshPrivateKey":          secret(s.identity.Private),
-		"github:token":                  secret("lab"),
+		"github:token":                  secret("github_pat_of_the_lab"),
 		"hcloud:token":                  secret(strings.Repeat("lab0", 16)), // as long as the API's tokens
 	}
 	if release.Fault != "" {
