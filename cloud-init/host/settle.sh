@@ -20,6 +20,8 @@ if lock 30; then
 			back="ROLLBACK FAILED: $RESTORED is not healthy either: $CAUSE. The gateway is DOWN on this host."
 		fi
 	fi
+	# Killed between keeping the new release and saying so.
+	if [[ $(linked current) == *-"$1" ]]; then back="release $(linked current) was verified before, and stays"; fi
 	open_gate
 	prune || true
 fi
