@@ -2,10 +2,11 @@ package benchimage
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,8 @@ import (
 	"github.com/clawft/infra/lab/toolchain"
 )
 
-//go:embed emulated.Dockerfile
-var emulatedDockerfile []byte
+//go:embed emulated.Dockerfile chef.Dockerfile
+var dockerfiles embed.FS
 
 // What the project promises.
 const (
@@ -31,7 +32,7 @@ const version = "0.6.19"
 
 // times are the durations of one way to build.
 type times struct {
-	tools, cold, source, nothing time.Duration
+	cold, source, nothing time.Duration
 }
 
 // bench is one run.
@@ -42,9 +43,9 @@ type bench struct {
 	progress toolchain.Progress
 }
 
-// Run measures and prints the table. root is the checkout. It takes about half
-// an hour on two cores, nearly all of it under the emulator, and keeps its cache
-// in .lab/cache.
+// Run measures and prints the table. root is the checkout. It takes about
+// half an hour on two cores, most of it under the emulator, and keeps its cache in
+// .lab/cache.
 func Run(ctx context.Context, root string, out io.Writer) (err error) {
 	progress := func(format string, args ...any) { fmt.Fprintf(out, "    "+format+"\n", args...) }
 	if err := engine.Packages(ctx, progress, gatewayimage.Packages()...); err != nil {
@@ -68,12 +69,12 @@ func Run(ctx context.Context, root string, out io.Writer) (err error) {
 
 	crossed := gatewayimage.Build{Dockerfile: filepath.Join(root, "Dockerfile"), Args: map[string]string{"VERSION": version}}
 	crossed.Platforms = []string{"linux/amd64", "linux/arm64"}
-	both, err := b.measure(ctx, "both platforms, cross-compiled", crossed, "toolchain")
+	both, err := b.measure(ctx, "both platforms, cross-compiled", crossed, "health", "libraries")
 	if err != nil {
 		return err
 	}
 	crossed.Platforms = []string{"linux/arm64"}
-	arm, err := b.measure(ctx, "arm64, cross-compiled", crossed, "toolchain")
+	arm, err := b.measure(ctx, "arm64, cross-compiled", crossed, "health", "libraries")
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,6 @@ func Run(ctx context.Context, root string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	arm.tools = both.tools // the same stage, measured when it was not there yet
 	return table(out, both, arm, emulated)
 }
 
@@ -96,37 +96,52 @@ func (b bench) emulate(ctx context.Context, dir string) (t times, err error) {
 	if err != nil {
 		return times{}, err
 	}
-	dockerfile := filepath.Join(b.work, "Dockerfile")
-	if err := os.WriteFile(dockerfile, emulatedDockerfile, 0o644); err != nil {
-		return times{}, fmt.Errorf("writing the emulated Dockerfile: %w", err)
+	if err := os.CopyFS(filepath.Join(b.work, "dockerfiles"), dockerfiles); err != nil {
+		return times{}, fmt.Errorf("writing the Dockerfiles: %w", err)
 	}
-	build := gatewayimage.Build{Dockerfile: dockerfile, Platforms: []string{"linux/arm64"}, Contexts: contexts}
-	return b.measure(ctx, "arm64, emulated", build, "chef")
+	chef := gatewayimage.Build{
+		Dockerfile: filepath.Join(b.work, "dockerfiles", "chef.Dockerfile"), Context: filepath.Join(b.work, "dockerfiles"),
+		Platforms: []string{"linux/arm64"}, Files: filepath.Join(b.work, "chef"),
+	}
+	if _, err := b.builder.Run(ctx, chef); err != nil {
+		return times{}, fmt.Errorf("making cargo-chef for arm64: %w", err)
+	}
+	further := map[string]string{"cargo-chef": chef.Files}
+	maps.Copy(further, contexts)
+	build := gatewayimage.Build{
+		Dockerfile: filepath.Join(b.work, "dockerfiles", "emulated.Dockerfile"),
+		Platforms:  []string{"linux/arm64"}, Contexts: further,
+	}
+	return b.measure(ctx, "arm64, emulated", build, "chef", "libraries")
 }
 
-// measure builds a source four times: the tools alone, all of it, after a change
-// of the source, and as it was.
-func (b bench) measure(ctx context.Context, what string, build gatewayimage.Build, tools string) (times, error) {
+// measure builds a source three times: all of it, after a change of the source,
+// and as it was. The stages that hold Debian's packages and cargo-chef are there
+// beforehand: cold means that no crate is compiled.
+func (b bench) measure(ctx context.Context, what string, build gatewayimage.Build, prepared ...string) (times, error) {
 	var t times
 	source, err := b.newSource(what)
 	if err != nil {
 		return t, err
 	}
 	build.Context = source
-	stage := build
-	stage.Target = tools
+	for _, stage := range prepared {
+		preparing := build
+		preparing.Target = stage
+		if _, err := b.builder.Run(ctx, preparing); err != nil {
+			return t, fmt.Errorf("preparing %s: %w", what, err)
+		}
+	}
 	steps := []struct {
 		name   string
-		build  gatewayimage.Build
 		into   *time.Duration
 		change func() error
 	}{
-		{"cargo-chef", stage, &t.tools, nil},
-		{"cold", build, &t.cold, nil},
-		{"source change", build, &t.source, func() error {
+		{"cold", &t.cold, nil},
+		{"source change", &t.source, func() error {
 			return replaceIn(filepath.Join(source, "crates/clawft-cli/src/main.rs"), "no channels are enabled", "no channel is enabled")
 		}},
-		{"no change", build, &t.nothing, nil},
+		{"no change", &t.nothing, nil},
 	}
 	for _, step := range steps {
 		if step.change != nil {
@@ -135,27 +150,13 @@ func (b bench) measure(ctx context.Context, what string, build gatewayimage.Buil
 			}
 		}
 		start := time.Now()
-		log, err := b.builder.Run(ctx, step.build)
-		if err != nil {
+		if _, err := b.builder.Run(ctx, build); err != nil {
 			return t, fmt.Errorf("measuring %s, %s: %w", what, step.name, err)
 		}
 		*step.into = time.Since(start)
 		b.progress("%s: %s %.1f s", what, step.name, step.into.Seconds())
-		if cached(log, "cargo install cargo-chef") && step.into == &t.tools {
-			t.tools = 0 // by an earlier run: there is nothing to tell
-		}
 	}
 	return t, nil
-}
-
-// cached tells whether the step that runs a command came from the cache.
-func cached(log, command string) bool {
-	for step, fromCache := range gatewayimage.Steps(log) {
-		if strings.Contains(step, command) {
-			return fromCache
-		}
-	}
-	return false
 }
 
 // newSource is the fixture with a manifest that no earlier run has seen: its

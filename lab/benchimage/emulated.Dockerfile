@@ -1,10 +1,8 @@
 # The build as the pipeline's first design had it: every stage runs on the
-# platform that it builds for. Only two things differ, and both in its favour:
-# cargo-chef is not optimized, which would take an emulator an hour, and its
-# version is that of the repository's Dockerfile.
+# platform that it builds for. Only cargo-chef is not installed by it, which is
+# in its favour.
 FROM rust:1.93-bookworm AS chef
-RUN CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
-    cargo install cargo-chef --locked --version 0.1.78 --root /usr/local
+COPY --from=cargo-chef cargo-chef /usr/local/bin/
 WORKDIR /app
 
 FROM chef AS deps
@@ -20,11 +18,13 @@ COPY . .
 RUN cargo build --release -p clawft-cli \
     && strip --strip-all target/release/weft
 
-FROM debian:bookworm-slim AS runtime
+FROM debian:bookworm-slim AS libraries
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libssl3 libgcc-s1 \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --no-create-home --shell /usr/sbin/nologin weft
+
+FROM libraries AS runtime
 COPY --from=build /app/target/release/weft /usr/local/bin/weft
 RUN mkdir -p /home/weft/.clawft && chown weft:weft /home/weft/.clawft
 VOLUME ["/home/weft/.clawft"]

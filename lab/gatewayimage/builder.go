@@ -79,8 +79,10 @@ type Build struct {
 	// Contexts replace further images, or those that the builder replaces.
 	Contexts map[string]string
 	// Layout is the directory that the result is written to, as an OCI layout.
-	// Empty leaves it in BuildKit's cache.
 	Layout string
+	// Files is the directory that the result's files are written to. Without it
+	// and Layout the result stays in BuildKit's cache.
+	Files string
 }
 
 // Run builds and returns BuildKit's log, which tells what came from the cache.
@@ -95,6 +97,9 @@ func (b *Builder) Run(ctx context.Context, build Build) (string, error) {
 			return "", fmt.Errorf("removing the image of an earlier build: %w", err)
 		}
 		output = "type=oci,tar=false,dest=" + build.Layout
+	}
+	if build.Files != "" {
+		output = "type=local,dest=" + build.Files
 	}
 	args := []string{
 		"build", "--builder", builderName, "--progress", "plain", "--provenance=false",
