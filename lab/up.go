@@ -154,7 +154,15 @@ func summarise(ctx context.Context, options *site.Options, opened *site.Site, ou
 			strings.Join(hosts.SSH(hosts.All()[0], "-N", "-L", "8080:127.0.0.1:8080"), " "))
 	}
 	fmt.Fprintf(out, "stack     %s in %.0f s\n", counts(outcome.Changes), opened.Log.Elapsed().Seconds())
-	fmt.Fprintln(out, "next      go run ./lab up --version 0.6.20 · go run ./lab ssh gw-1 · go run ./lab down")
+	fmt.Fprintf(out, "github    git clone %s\n", site.Repository(*options))
+	lab := "go run ./lab"
+	if options.Name != "" {
+		lab += " --name " + options.Name
+	}
+	if options.Subnet.IsValid() {
+		lab += " --subnet " + options.Subnet.String()
+	}
+	fmt.Fprintf(out, "next      %s up --version 0.6.20 · %[1]s ssh gw-1 · %[1]s down\n", lab)
 	return nil
 }
 

@@ -15,8 +15,7 @@ import (
 func repositoryDrift(t *testing.T) {
 	const workflow = ".github/workflows/pr-gates.yml"
 	clone := filepath.Join(t.TempDir(), "clone")
-	bare := filepath.Join(site.Dir(tested.root, labName), "github", "clawft", "clawft.git")
-	git(t, ".", "clone", "--quiet", bare, clone)
+	git(t, ".", "clone", "--quiet", site.Repository(tested.options()), clone)
 	written, err := os.ReadFile(filepath.Join(clone, workflow))
 	if err != nil {
 		t.Fatalf("the stack wrote no workflow: %v", err)

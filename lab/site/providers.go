@@ -16,6 +16,18 @@ import (
 	"github.com/clawft/infra/lab/stack"
 )
 
+// The gateway's repository at the lab's GitHub, as Pulumi.lab.yaml names it.
+const (
+	hubDir          = "github"
+	repositoryOwner = "clawft"
+	repositoryName  = "clawft"
+)
+
+// Repository is where the gateway's repository of a lab can be cloned from.
+func Repository(options Options) string {
+	return filepath.Join(Dir(options.Root, options.Name), hubDir, repositoryOwner, repositoryName+".git")
+}
+
 // providers are the stand-ins for the plugins that the program uses.
 func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 	if err := s.trustRegistry(); err != nil {
@@ -40,11 +52,11 @@ func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 		Architecture: runtime.GOARCH,
 		StateFile:    filepath.Join(s.Dir, "hcloud.json"),
 	})
-	hub, err := github.Open(filepath.Join(s.Dir, "github"))
+	hub, err := github.Open(filepath.Join(s.Dir, hubDir))
 	if err != nil {
 		return nil, err
 	}
-	if err := hub.CreateRepository("clawft", "clawft", "main"); err != nil {
+	if err := hub.CreateRepository(repositoryOwner, repositoryName, "main"); err != nil {
 		return nil, err
 	}
 	return provider.Set{
