@@ -54,6 +54,13 @@ func recordedStack(t *testing.T, stack string) *recorder.Recorder {
 		r.Config[key] = set[key]
 		r.SecretKeys = append(r.SecretKeys, key)
 	}
+	// Read by the pipeline and by the SDKs, on machines and runners that set them.
+	for _, name := range []string{"DOCKER_HOST", "GITHUB_ACTIONS", "GITHUB_BASE_URL"} {
+		t.Setenv(name, "") // restores it afterwards
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r.Outputs = providerOutputs(t)
 	r.Functions = providerFunctions()
 	serveTags(t)
