@@ -187,6 +187,28 @@ func (l lab) onHost(t *testing.T, name, command string) string {
 	return output
 }
 
+// onHostWith runs a command on a host as root with standard input, and returns
+// everything that it printed.
+func (l lab) onHostWith(t *testing.T, name, command, input string) string {
+	t.Helper()
+	hosts := l.hosts(t)
+	host, err := hosts.Get(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host.User != "root" {
+		command = "sudo -n " + command
+	}
+	line := append(hosts.SSH(host, "-o", "BatchMode=yes"), "--", command)
+	ssh := exec.CommandContext(t.Context(), line[0], line[1:]...)
+	ssh.Stdin = strings.NewReader(input)
+	output, err := ssh.CombinedOutput()
+	if err != nil {
+		t.Fatalf("running %q on %s: %v\n%s", command, name, err, output)
+	}
+	return string(output)
+}
+
 func wantContains(t *testing.T, output string, wanted ...string) {
 	t.Helper()
 	for _, text := range wanted {

@@ -28,6 +28,7 @@ func TestPipeline(t *testing.T) {
 		{"up ends healthy on every host", func(t *testing.T) { freshUp(t, plant) }},
 		{"up again changes nothing", func(t *testing.T) { unchangedUp(t, plant) }},
 		{"the secret is nowhere in plain text", plant.check},
+		{"the host's files are valid", hostFiles},
 		{"bad input changes nothing", badInput},
 		{"a config change never replaces a server", configChange},
 		{"a workflow that was edited by hand is repaired", repositoryDrift},

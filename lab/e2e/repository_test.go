@@ -31,7 +31,7 @@ func repositoryDrift(t *testing.T) {
 	git(t, clone, "-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "commit", "--quiet", "--all", "--message=Skip the gates")
 	git(t, clone, "push", "--quiet", "origin", "HEAD:main")
 
-	wantContains(t, tested.must(t, "preview", "--refresh"), "update", "pr-gates.yml")
+	wantContains(t, tested.must(t, "preview", "--refresh"), "update", "RepositoryFile clawft-pr-gates (content)")
 	tested.must(t, up("--refresh")...)
 	git(t, clone, "pull", "--quiet", "--ff-only", "origin", "main")
 	repaired, err := os.ReadFile(filepath.Join(clone, workflow))

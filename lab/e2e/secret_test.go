@@ -130,10 +130,10 @@ func (p *secretPlant) searchHosts(t *testing.T) {
 	for _, host := range tested.hosts(t).All() {
 		// The value goes over standard input: as an argument it would be in a
 		// command line itself.
-		found := p.onHost(t, host.Name, `sh -c 'read -r canary; printf "%s" "$canary" > /dev/shm/canary;
+		found := tested.onHostWith(t, host.Name, `sh -c 'read -r canary; printf "%s" "$canary" > /dev/shm/canary;
 grep --recursive --files-with-matches --fixed-strings --file=/dev/shm/canary --exclude-dir=proc --exclude-dir=sys --exclude-dir=overlay2 --exclude=canary / 2>/dev/null | xargs --no-run-if-empty stat --format="%a %U %n";
 journalctl --no-pager | grep --quiet --fixed-strings --file=/dev/shm/canary && echo journal;
-rm /dev/shm/canary; true'`)
+rm /dev/shm/canary; true'`, p.value+"\n")
 		lines := strings.Split(strings.TrimSpace(found), "\n")
 		env := 0
 		for _, line := range lines {
@@ -151,24 +151,4 @@ rm /dev/shm/canary; true'`)
 			t.Errorf("on %s the secret did not reach the gateway's environment file; the search found: %q", host.Name, found)
 		}
 	}
-}
-
-func (p *secretPlant) onHost(t *testing.T, name, command string) string {
-	t.Helper()
-	hosts := tested.hosts(t)
-	host, err := hosts.Get(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if host.User != "root" {
-		command = "sudo -n " + command
-	}
-	line := append(hosts.SSH(host, "-o", "BatchMode=yes"), "--", command)
-	ssh := exec.Command(line[0], line[1:]...)
-	ssh.Stdin = strings.NewReader(p.value + "\n")
-	output, err := ssh.CombinedOutput()
-	if err != nil {
-		t.Fatalf("searching %s: %v\n%s", name, err, output)
-	}
-	return string(output)
 }
