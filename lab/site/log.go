@@ -3,13 +3,22 @@ package site
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
 // Log writes what the lab does, phase by phase, each with the time it took.
 type Log struct {
-	out   io.Writer
-	start time.Time
+	out    io.Writer
+	start  time.Time
+	phases []Phase
+}
+
+// Phase is a phase that has ended well.
+type Phase struct {
+	Name    string
+	Started time.Time
+	Elapsed time.Duration
 }
 
 // NewLog writes to out and counts time from now.
@@ -23,9 +32,14 @@ func (l *Log) Phase(name string, run func() error) error {
 		fmt.Fprintf(l.out, "%-9s failed after %s\n", name, seconds(time.Since(start)))
 		return err
 	}
-	fmt.Fprintf(l.out, "%-9s done in %s\n", name, seconds(time.Since(start)))
+	phase := Phase{Name: name, Started: start, Elapsed: time.Since(start)}
+	l.phases = append(l.phases, phase)
+	fmt.Fprintf(l.out, "%-9s done in %s\n", name, seconds(phase.Elapsed))
 	return nil
 }
+
+// Phases are the phases so far, in their order.
+func (l *Log) Phases() []Phase { return slices.Clone(l.phases) }
 
 // Printf writes a detail of the current phase.
 func (l *Log) Printf(format string, args ...any) {

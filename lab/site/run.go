@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
 	"github.com/clawft/infra/lab/stack"
-	"github.com/clawft/infra/pipeline"
 )
 
 // Gateway is a host's gateway as the stack's outputs describe it.
@@ -72,7 +72,7 @@ func (s *Site) openStack(ctx context.Context, settings stack.Settings) (*stack.S
 		Pulumi:      s.pulumi,
 		Providers:   s.servers.Env(),
 		Settings:    settings,
-		Program:     pipeline.Deploy,
+		Program:     s.program,
 	})
 }
 
@@ -96,8 +96,9 @@ func (s *Site) recover(ctx context.Context, opened *stack.Stack) error {
 	return err
 }
 
-// Up deploys a release.
-func (s *Site) Up(ctx context.Context, release Release) (*Outcome, error) {
+// Up deploys a release. With refresh, the state is first compared with what
+// really exists, so that drift is repaired.
+func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome, error) {
 	var opened *stack.Stack
 	err := s.Log.Phase("source", func() (err error) {
 		opened, err = s.prepare(ctx, release)
@@ -106,17 +107,24 @@ func (s *Site) Up(ctx context.Context, release Release) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rememberRelease(release); err != nil {
-		return nil, err
-	}
 	progress := stack.NewProgress(s.Log.out)
 	var result auto.UpResult
 	err = s.Log.Phase("up", func() (err error) {
-		result, err = opened.Up(ctx, optup.EventStreams(progress.Listen()), optup.SuppressProgress())
+		options := []optup.Option{
+			optup.EventStreams(progress.Listen()), optup.SuppressProgress(),
+			optup.ShowSecrets(false), // in the record of the run, which is read for its counts
+		}
+		if refresh {
+			options = append(options, optup.Refresh())
+		}
+		result, err = opened.Up(ctx, options...)
 		progress.Done()
 		return failure(err, progress)
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.rememberRelease(release); err != nil {
 		return nil, err
 	}
 	outcome := &Outcome{Steps: progress.Steps(), Changes: map[string]int{}}
@@ -185,10 +193,13 @@ func failure(err error, progress *stack.Progress) error {
 		return nil
 	}
 	if messages := progress.Errors(); len(messages) > 0 {
-		return errors.New(messages[0])
+		return errors.New(wrapping.ReplaceAllString(messages[0], ""))
 	}
 	return err
 }
+
+// wrapping is what the SDK puts in front of a program's own error.
+var wrapping = regexp.MustCompile(`^an unhandled error occurred: (\d+ errors? occurred:\s*\* )?`)
 
 func (o *Outcome) read(outputs auto.OutputMap) error {
 	o.Version, _ = outputs["version"].Value.(string)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/clawft/infra/lab/buildkit"
 	"github.com/clawft/infra/lab/engine"
 	"github.com/clawft/infra/lab/machine"
@@ -16,6 +18,7 @@ import (
 	"github.com/clawft/infra/lab/provider/hcloud"
 	"github.com/clawft/infra/lab/registry"
 	"github.com/clawft/infra/lab/toolchain"
+	"github.com/clawft/infra/pipeline"
 )
 
 // StackName is the stack that the lab runs.
@@ -34,6 +37,8 @@ type Options struct {
 	Subnet netip.Prefix
 	// Out is where progress is written.
 	Out io.Writer
+	// Program is what the stack runs. Default: the product's own.
+	Program pulumi.RunFunc
 }
 
 // Site is an opened lab.
@@ -45,6 +50,7 @@ type Site struct {
 	Log      *Log
 
 	identity keyPair
+	program  pulumi.RunFunc
 	pulumi   string
 	cloud    *hcloud.Cloud
 	buildkit *buildkit.Daemon
@@ -82,7 +88,15 @@ func Machines(options Options) (*machine.Manager, error) {
 
 // Open makes the lab ready for a run of the stack. Close it afterwards.
 func Open(ctx context.Context, options Options) (*Site, error) {
-	site := &Site{Root: options.Root, Dir: Dir(options.Root, options.Name), Log: NewLog(options.Out)}
+	site := &Site{
+		Root:    options.Root,
+		Dir:     Dir(options.Root, options.Name),
+		Log:     NewLog(options.Out),
+		program: options.Program,
+	}
+	if site.program == nil {
+		site.program = pipeline.Deploy
+	}
 	if err := site.open(ctx, options); err != nil {
 		return nil, errors.Join(err, site.Close())
 	}
