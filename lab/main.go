@@ -60,6 +60,7 @@ func command() *cobra.Command {
 		sshCommand(&options),
 		logsCommand(&options),
 		downCommand(&options),
+		benchCommand(&options),
 	)
 	return root
 }
