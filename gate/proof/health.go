@@ -21,8 +21,8 @@ const (
 	probeLimit = 30 * time.Second
 )
 
-// errNotYet is the answer of a gateway that may still become healthy.
-var errNotYet = errors.New("not healthy")
+// errNotYet marks the answer of a gateway that may still become healthy.
+var errNotYet = errors.New("last answer")
 
 // awaitHealth waits until the gateway answers that it is well and of the
 // expected version.
@@ -40,7 +40,7 @@ func (c *container) awaitHealth(ctx context.Context, version string, limit time.
 		case !state.Running:
 			return state.exited()
 		case time.Since(started) > limit:
-			return fmt.Errorf("the gateway is not healthy after %s: %w", limit, err)
+			return fmt.Errorf("the gateway is not healthy after %s; %w", limit, err)
 		}
 		if err := pause(ctx); err != nil {
 			return err

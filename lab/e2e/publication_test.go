@@ -94,6 +94,11 @@ func firstPublication(t *testing.T) {
 			t.Errorf("an unchanged `up` reports%s:\n%s", word, output)
 		}
 	}
+
+	// Of a source that alone has changed, a preview knows no digest.
+	output = tested.must(t, "preview", "--version", first, "--set", "clawft:image.publish=true",
+		"--fault", "exit-at-once", "--set", "clawft:image.smokeTest=true")
+	wantContains(t, output, "gateway-build", "gateway-size", "gateway-smoke", "gateway-unpublished", "gateway-tag-latest", "gw-1-release")
 }
 
 func refusedPublications(t *testing.T) {
