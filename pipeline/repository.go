@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -70,7 +71,8 @@ func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) erro
 // dockerfile returns the text of the Dockerfile that releases are built from,
 // and of the ignore file beside it, if there is one.
 func (c *Config) dockerfile(ctx *pulumi.Context) (text, ignored string, err error) {
-	path := filepath.Join(ctx.RootDirectory(), c.Image.Dockerfile)
+	// A stack that builds nothing names none; its workflows build all the same.
+	path := filepath.Join(ctx.RootDirectory(), cmp.Or(c.Image.Dockerfile, "Dockerfile"))
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return "", "", fmt.Errorf("reading clawft:image.dockerfile: %w", err)

@@ -56,12 +56,17 @@ const wrongArchitecture = "wrong-architecture"
 // writeContext puts what the image is built from into the project's directory.
 func (s *Site) writeContext(ctx context.Context, release Release) error {
 	project := stack.ProjectDir(s.Dir)
-	if release.Source != "" {
-		content, err := os.ReadFile(filepath.Join(s.Root, "Dockerfile"))
+	for _, name := range []string{"Dockerfile", "Dockerfile.dockerignore"} {
+		content, err := os.ReadFile(filepath.Join(s.Root, name))
 		if err != nil {
-			return fmt.Errorf("reading the gateway's Dockerfile: %w", err)
+			return fmt.Errorf("reading the gateway's %s: %w", name, err)
 		}
-		return os.WriteFile(filepath.Join(project, "Dockerfile"), content, 0o600)
+		if err := os.WriteFile(filepath.Join(project, name), content, 0o600); err != nil {
+			return fmt.Errorf("copying the gateway's %s: %w", name, err)
+		}
+	}
+	if release.Source != "" {
+		return nil
 	}
 	dir := filepath.Join(project, gatewayContext)
 	if release.Fault != wrongArchitecture {
