@@ -97,6 +97,9 @@ func (d *Daemon) Close() error {
 	return end(d.opts.Dir, d.exited)
 }
 
+// ErrInUse is what Stop returns while a live process uses the daemon.
+var ErrInUse = errors.New("another process of the lab uses it; end that one first")
+
 // Stop ends a daemon that a killed process left behind on dir, and does
 // nothing if there is none. It refuses while a live process uses the daemon.
 func Stop(ctx context.Context, dir string) error {
@@ -118,7 +121,7 @@ func Stop(ctx context.Context, dir string) error {
 	}
 	defer use.release()
 	if !alone {
-		return fmt.Errorf("stopping BuildKit in %s: another process of the lab uses it; end that one first", dir)
+		return fmt.Errorf("stopping BuildKit in %s: %w", dir, ErrInUse)
 	}
 	return end(dir, nil)
 }

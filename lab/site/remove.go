@@ -33,7 +33,8 @@ func Remove(ctx context.Context, options Options) error {
 	if err := machines.DownAll(ctx); err != nil {
 		return err
 	}
-	if err := buildkit.Stop(ctx, filepath.Join(Cache(options.Root), "buildkit")); err != nil {
+	// All labs of a checkout share the daemon, which ends with the last of them.
+	if err := buildkit.Stop(ctx, filepath.Join(Cache(options.Root), "buildkit")); err != nil && !errors.Is(err, buildkit.ErrInUse) {
 		return err
 	}
 	return removeFiles(options.Root, dir)
