@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,6 +44,12 @@ func (f *releaseFlags) release(opened *site.Site) (site.Release, error) {
 		release.Source = ""
 	default:
 		release.Source = f.source
+		// The stack runs in a directory of its own.
+		if info, err := os.Stat(f.source); err == nil && info.IsDir() {
+			if release.Source, err = filepath.Abs(f.source); err != nil {
+				return release, fmt.Errorf("resolving --source: %w", err)
+			}
+		}
 	}
 	release.Fault = f.fault
 	release.Settings = stack.Settings{}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/clawft/infra/lab/bases"
 	"github.com/clawft/infra/lab/gateway/image"
 	"github.com/clawft/infra/lab/stack"
 )
@@ -66,7 +67,9 @@ func (s *Site) writeContext(ctx context.Context, release Release) error {
 		}
 	}
 	if release.Source != "" {
-		return nil
+		var err error
+		s.bases, err = bases.NamedContexts(ctx, Cache(s.Root), func(step string) { s.Log.Printf("%s", step) })
+		return err
 	}
 	dir := filepath.Join(project, gatewayContext)
 	if release.Fault != wrongArchitecture {

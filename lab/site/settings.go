@@ -40,6 +40,9 @@ func (s *Site) settings(release Release, existing existingMachine) stack.Setting
 		// of them before. To see that: --set clawft:image.smokeTest=true
 		settings["clawft:image.smokeTest"] = plain("false")
 	}
+	for name, location := range s.bases {
+		settings[fmt.Sprintf("clawft:image.contexts[%q]", name)] = plain(location)
+	}
 	maps.Copy(settings, release.Settings)
 	return settings
 }

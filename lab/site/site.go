@@ -53,6 +53,8 @@ type Site struct {
 	program  pulumi.RunFunc
 	pulumi   string
 	cloud    *hcloud.Cloud
+	// bases replace base images that cannot be pulled, by name.
+	bases    map[string]string
 	buildkit *buildkit.Daemon
 	servers  *provider.Server
 	locked   *os.File

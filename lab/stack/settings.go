@@ -70,10 +70,12 @@ func (o Options) writeSettings(ctx context.Context, passphrase string, values Se
 	}
 	settings.EncryptionSalt = salt
 	for _, path := range slices.Sorted(maps.Keys(values)) {
-		key, err := config.ParseKey(path)
-		if err != nil {
-			return fmt.Errorf("reading the configuration key %q: %w", path, err)
+		namespace, name, ok := strings.Cut(path, ":")
+		if !ok {
+			return fmt.Errorf("the configuration key %q has no namespace; want one such as clawft:%[1]s", path)
 		}
+		// A name may hold colons of its own, within brackets.
+		key := config.MustMakeKey(namespace, name)
 		value := config.NewValue(values[path].Text)
 		if values[path].Secret {
 			hidden, err := crypter.EncryptValue(ctx, values[path].Text)
