@@ -52,11 +52,11 @@ func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 		Architecture: runtime.GOARCH,
 		StateFile:    filepath.Join(s.Dir, "hcloud.json"),
 	})
-	hub, err := github.Open(filepath.Join(s.Dir, hubDir))
+	s.hub, err = github.Open(filepath.Join(s.Dir, hubDir))
 	if err != nil {
 		return nil, err
 	}
-	if err := hub.CreateRepository(repositoryOwner, repositoryName, "main"); err != nil {
+	if err := s.hub.CreateRepository(repositoryOwner, repositoryName, "main"); err != nil {
 		return nil, err
 	}
 	return provider.Set{
@@ -68,7 +68,7 @@ func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 			Dir:         stack.ProjectDir(s.Dir),
 			Authorities: []string{s.Registry.CAPath()},
 		}),
-		"github": github.New(hub),
+		"github": github.New(s.hub),
 		"hcloud": hcloud.New(s.cloud),
 		"tls":    tls.New(),
 	}, nil

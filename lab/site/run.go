@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"github.com/clawft/infra/lab/stack"
 )
@@ -78,22 +80,59 @@ func (s *Site) openStack(ctx context.Context, settings stack.Settings) (*stack.S
 
 // recover mends what a killed run left behind.
 func (s *Site) recover(ctx context.Context, opened *stack.Stack) error {
-	known, err := opened.Recover(ctx)
+	resources, err := opened.Recover(ctx)
 	if err != nil {
 		return err
 	}
-	pruned, err := s.cloud.Prune(ctx, func(token, id string) bool {
-		for _, resource := range known {
-			if string(resource.Type) == token && string(resource.ID) == id {
-				return true
-			}
+	known := func(token, id string) bool {
+		return slices.ContainsFunc(resources, func(resource apitype.ResourceV3) bool {
+			return string(resource.Type) == token && string(resource.ID) == id
+		})
+	}
+	pruned, err := s.cloud.Prune(ctx, known)
+	if err != nil {
+		return err
+	}
+	// What a stack no longer manages stays in its repository. Only after a run
+	// that did not end is something there that no run ever got to know.
+	if s.wasInterrupted() {
+		more, err := s.hub.Prune(repositoryOwner, repositoryName, workflowCommit, known)
+		pruned = append(pruned, more...)
+		if err != nil {
+			return err
 		}
-		return false
-	})
+	}
 	for _, name := range pruned {
 		s.Log.Printf("removed %s, which an interrupted run had created", name)
 	}
-	return err
+	return nil
+}
+
+// workflowCommit begins the messages of the commits with which the product
+// writes files.
+const workflowCommit = "ci: update "
+
+// runningMark is there while a run is under way, and after one that was
+// interrupted.
+func (s *Site) runningMark() string { return filepath.Join(s.Dir, "running") }
+
+func (s *Site) wasInterrupted() bool {
+	_, err := os.Stat(s.runningMark())
+	return err == nil
+}
+
+// mark notes that a run is under way. The returned function notes its end,
+// unless it was interrupted.
+func (s *Site) mark(ctx context.Context) (ended func() error, err error) {
+	if err := os.WriteFile(s.runningMark(), nil, 0o600); err != nil {
+		return nil, fmt.Errorf("noting that a run is under way: %w", err)
+	}
+	return func() error {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return os.Remove(s.runningMark())
+	}, nil
 }
 
 // Up deploys a release. With refresh, the state is first compared with what
@@ -104,6 +143,10 @@ func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome,
 		opened, err = s.prepare(ctx, release)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	ended, err := s.mark(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +162,7 @@ func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome,
 		}
 		result, err = opened.Up(ctx, options...)
 		progress.Done()
-		return failure(err, progress)
+		return errors.Join(failure(err, progress), ended())
 	})
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/clawft/infra/lab/engine"
 	"github.com/clawft/infra/lab/machine"
 	"github.com/clawft/infra/lab/provider"
+	"github.com/clawft/infra/lab/provider/github"
 	"github.com/clawft/infra/lab/provider/hcloud"
 	"github.com/clawft/infra/lab/registry"
 	"github.com/clawft/infra/lab/toolchain"
@@ -53,6 +54,7 @@ type Site struct {
 	program  pulumi.RunFunc
 	pulumi   string
 	cloud    *hcloud.Cloud
+	hub      *github.Hub
 	// bases replace base images that cannot be pulled, by name.
 	bases    map[string]string
 	buildkit *buildkit.Daemon

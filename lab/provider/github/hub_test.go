@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,5 +88,49 @@ func TestCommitKeepsModeAndOtherFiles(t *testing.T) {
 	}
 	if readme, err := git.file("main", "README.md"); err != nil || readme == nil {
 		t.Errorf("another file went with it: %v", err)
+	}
+}
+
+// What an interrupted run had created goes; what the engine knows, and what
+// somebody else wrote, stays.
+func TestPrune(t *testing.T) {
+	hub := openHub(t)
+	if err := hub.CreateRepository("clawft", "gateway", "main"); err != nil {
+		t.Fatal(err)
+	}
+	dir := gitDir(hub.GitDir("clawft", "gateway"))
+	for path, message := range map[string]string{
+		".github/known.yml":    "ci: update known",
+		".github/unknown.yml":  "ci: update unknown",
+		".github/somebody.yml": "Add my workflow",
+	} {
+		content := "on: push\n"
+		if _, err := dir.commit("main", path, &content, message, hubPerson); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := hub.change("clawft", "gateway", func(r *record) error {
+		r.Rulesets[1] = &ruleset{Name: "known"}
+		r.Rulesets[2] = &ruleset{Name: "unknown"}
+		r.Variables["UNKNOWN"] = &variable{}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := hub.Prune("clawft", "gateway", "ci: update ", func(_, id string) bool {
+		return id == "gateway:.github/known.yml:main" || id == "1"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"file .github/unknown.yml", "ruleset unknown", "variable UNKNOWN"}
+	if !slices.Equal(pruned, want) {
+		t.Errorf("pruned %q, want %q", pruned, want)
+	}
+	for path, stays := range map[string]bool{".github/known.yml": true, ".github/unknown.yml": false, ".github/somebody.yml": true} {
+		if found, err := dir.file("main", path); err != nil || (found != nil) != stays {
+			t.Errorf("%s: there %v (%v), want %v", path, found != nil, err, stays)
+		}
 	}
 }
