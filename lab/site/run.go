@@ -128,10 +128,12 @@ func (s *Site) mark(ctx context.Context) (ended func() error, err error) {
 		return nil, fmt.Errorf("noting that a run is under way: %w", err)
 	}
 	return func() error {
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return nil
+		default:
+			return os.Remove(s.runningMark())
 		}
-		return os.Remove(s.runningMark())
 	}, nil
 }
 
