@@ -61,6 +61,7 @@ func command() *cobra.Command {
 		logsCommand(&options),
 		downCommand(&options),
 		benchCommand(&options),
+		benchImageCommand(&options),
 	)
 	return root
 }
