@@ -65,15 +65,15 @@ func stands(native, foreign string, trusted []byte) []base {
 // emulated lists the images for building on the foreign architecture itself,
 // under an emulator: the same, with the roles of the architectures swapped. The
 // compiler's is unpacked, as its packages' scripts would take an emulator half
-// an hour, and gets the one link that it needs of what they make.
+// an hour, and gets the two files that it needs of what they make.
 func emulated(_, foreign string, trusted []byte) []base {
 	compiler := append(unpacked(foreign),
 		"--include=rustc-web", "--include=cargo-web", "--include=libstd-rust-web-dev", "--include=gcc",
 		"--include=libc6-dev", "--include=libssl-dev", "--include=pkg-config", "--include=ca-certificates",
-		`--customize-hook=ln -s gcc "$1/usr/bin/cc"`,
+		`--extract-hook=ln -s gcc "$1/usr/bin/cc"`,
 	)
 	if len(trusted) > 0 {
-		compiler = append(compiler, "--customize-hook=upload "+authorities+" "+authorities)
+		compiler = append(compiler, "--extract-hook=cp "+authorities+` "$1`+authorities+`"`)
 	}
 	return []base{
 		{ref: "debian:bookworm-slim", label: "emulated-", trees: []tree{{foreign, append(installed(foreign), "--skip=check/qemu")}}, level: gzip.BestSpeed},
