@@ -96,8 +96,9 @@ func (c *checks) unit(ctx context.Context) error {
 			packages = append(packages, name)
 		}
 	}
-	// Running the workflows takes minutes, and this machine may be busy.
-	return c.test(ctx, lab, append([]string{"-timeout=25m"}, packages...)...)
+	// Building images and running the workflows take minutes each on an idle
+	// machine, and this one may be busy.
+	return c.test(ctx, lab, append([]string{"-timeout=40m"}, packages...)...)
 }
 
 // e2e never takes go's cached result: what it tests is also the machine's doing.
