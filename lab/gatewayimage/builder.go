@@ -53,10 +53,10 @@ func Start(ctx context.Context, root, dir string, progress toolchain.Progress) (
 	}
 	b := &Builder{daemon: daemon, contexts: contexts}
 	if b.client, err = buildx.New(buildx.Options{Program: clientProgram, Dir: filepath.Join(dir, "buildx")}); err == nil {
-		// The builder of an earlier run points to the same socket, and may stay.
-		if b.client.Run(ctx, "inspect", builderName) != nil {
-			err = b.client.Run(ctx, "create", "--name", builderName, "--driver", "remote", daemon.Endpoint())
-		}
+		// The builder of an earlier run points to where the checkout was then. There
+		// is none at first, which is no fault.
+		_ = b.client.Run(ctx, "rm", builderName)
+		err = b.client.Run(ctx, "create", "--name", builderName, "--driver", "remote", daemon.Endpoint())
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connecting to BuildKit: %w", err), daemon.Close())
