@@ -41,9 +41,17 @@ type Outcome struct {
 	Steps   []stack.Step
 }
 
-// prepare opens the stack for a release: everything that its configuration
-// names exists afterwards.
-func (s *Site) prepare(ctx context.Context, release Release) (*stack.Stack, error) {
+// prepare opens the stack for a release, as a phase of a name: everything that
+// the stack's configuration names exists afterwards.
+func (s *Site) prepare(ctx context.Context, phase string, release Release) (opened *stack.Stack, err error) {
+	err = s.Log.Phase(phase, func() (err error) {
+		opened, err = s.openRelease(ctx, release)
+		return err
+	})
+	return opened, err
+}
+
+func (s *Site) openRelease(ctx context.Context, release Release) (*stack.Stack, error) {
 	existing, err := s.existing(ctx)
 	if err != nil {
 		return nil, err
@@ -140,11 +148,7 @@ func (s *Site) mark(ctx context.Context) (ended func() error, err error) {
 // Up deploys a release. With refresh, the state is first compared with what
 // really exists, so that drift is repaired.
 func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome, error) {
-	var opened *stack.Stack
-	err := s.Log.Phase("source", func() (err error) {
-		opened, err = s.prepare(ctx, release)
-		return err
-	})
+	opened, err := s.prepare(ctx, "source", release)
 	if err != nil {
 		return nil, err
 	}
@@ -184,11 +188,7 @@ func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome,
 
 // Preview shows what a release would change.
 func (s *Site) Preview(ctx context.Context, release Release, refresh bool) (map[string]int, error) {
-	var opened *stack.Stack
-	err := s.Log.Phase("source", func() (err error) {
-		opened, err = s.prepare(ctx, release)
-		return err
-	})
+	opened, err := s.prepare(ctx, "source", release)
 	if err != nil {
 		return nil, err
 	}
@@ -215,11 +215,7 @@ func (s *Site) Destroy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var opened *stack.Stack
-	err = s.Log.Phase("stack", func() (err error) {
-		opened, err = s.prepare(ctx, release)
-		return err
-	})
+	opened, err := s.prepare(ctx, "stack", release)
 	if err != nil {
 		return err
 	}
