@@ -13,7 +13,8 @@ ARG RUST_IMAGE=rust:1.93-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 
 
-# The compiler, and cargo-chef, which tells dependencies from sources.
+# The compiler; cargo-chef, which tells dependencies from sources; and
+# cargo-auditable, which writes into the binary what crates it is made of.
 FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS toolchain
 # rust-toolchain.toml asks for "1.93", which rustup takes for another toolchain
 # than the image's own and would download. The image's ENV names its own, and
@@ -25,10 +26,12 @@ ENV RUSTUP_TOOLCHAIN=${RUST_VERSION} \
 # alone: the lock that keeps the two platforms' steps apart lies beside that.
 ENV CARGO_HOME=/cargo
 ARG CARGO_CHEF_VERSION=0.1.78
-# Not optimized: it runs for a second, and takes minutes to optimize.
+ARG CARGO_AUDITABLE_VERSION=0.7.7
+# Not optimized: they run for a second, and take minutes to optimize.
 RUN --mount=type=cache,target=/cargo \
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
-    cargo install cargo-chef --locked --version "${CARGO_CHEF_VERSION}" --root /usr/local
+    export CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off && \
+    cargo install cargo-chef --locked --version "${CARGO_CHEF_VERSION}" --root /usr/local && \
+    cargo install cargo-auditable --locked --version "${CARGO_AUDITABLE_VERSION}" --root /usr/local
 WORKDIR /src
 
 
@@ -159,7 +162,7 @@ RUN --mount=type=cache,target=/cargo \
     . /cross.env && cargo chef cook --release --locked --target "$TRIPLE" --package clawft-cli --recipe-path /recipe.json
 COPY . .
 RUN --mount=type=cache,target=/cargo \
-    . /cross.env && cargo build --release --locked --target "$TRIPLE" --package clawft-cli && \
+    . /cross.env && cargo auditable build --release --locked --target "$TRIPLE" --package clawft-cli && \
     install -D "target/$TRIPLE/release/weft" /out/weft
 
 
