@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/pulumi/pulumi-docker-build/sdk/go/dockerbuild"
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -23,6 +24,9 @@ type ImageArgs struct {
 	Context string
 	// Revision is the commit that the context was taken from, if known.
 	Revision string
+	// Created is that commit's date, or zero. It is not the time of the build,
+	// because an image of the same source would then never be the same.
+	Created time.Time
 	// Source is the address of the source repository, for the image's labels.
 	Source string
 	// Dockerfile is a path relative to the project.
@@ -153,6 +157,9 @@ func (args *ImageArgs) buildArgs() map[string]string {
 	if args.Revision != "" {
 		all["REVISION"] = args.Revision
 	}
+	if created := args.created(); created != "" {
+		all["CREATED"] = created
+	}
 	if args.Source != "" {
 		all["SOURCE"] = args.Source
 	}
@@ -168,10 +175,21 @@ func (args *ImageArgs) labels() map[string]string {
 	if args.Revision != "" {
 		labels["org.opencontainers.image.revision"] = args.Revision
 	}
+	if created := args.created(); created != "" {
+		labels["org.opencontainers.image.created"] = created
+	}
 	if args.Source != "" {
 		labels["org.opencontainers.image.source"] = args.Source
 	}
 	return labels
+}
+
+// created is the date as the image specification wants it, or "" if unknown.
+func (args *ImageArgs) created() string {
+	if args.Created.IsZero() {
+		return ""
+	}
+	return args.Created.UTC().Format(time.RFC3339)
 }
 
 func (args *ImageArgs) registries() dockerbuild.RegistryArray {

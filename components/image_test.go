@@ -3,6 +3,7 @@ package components
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -15,6 +16,7 @@ func imageArgs() *ImageArgs {
 		Version:    "0.6.19",
 		Context:    "https://github.com/weave-logic-ai/clawft.git#" + strings.Repeat("a1", 20),
 		Revision:   strings.Repeat("a1", 20),
+		Created:    time.Date(2026, time.February, 28, 23, 30, 0, 0, time.FixedZone("", -5*60*60)),
 		Source:     "https://github.com/weave-logic-ai/clawft",
 		Dockerfile: "Dockerfile",
 		Platforms:  []string{"linux/amd64", "linux/arm64"},
@@ -60,19 +62,21 @@ func TestImageArgs(t *testing.T) {
 		{"a release", nil, map[string]string{
 			"context.location": `"https://github.com/weave-logic-ai/clawft.git#` + strings.Repeat("a1", 20) + `"`,
 			"context.named":    "null",
-			"buildArgs": `{"BUILDKIT_MULTI_PLATFORM":"1","REVISION":"` + strings.Repeat("a1", 20) +
+			"buildArgs": `{"BUILDKIT_MULTI_PLATFORM":"1","CREATED":"2026-03-01T04:30:00Z","REVISION":"` + strings.Repeat("a1", 20) +
 				`","SOURCE":"https://github.com/weave-logic-ai/clawft","VERSION":"0.6.19"}`,
-			"labels": `{"org.opencontainers.image.revision":"` + strings.Repeat("a1", 20) +
+			"labels": `{"org.opencontainers.image.created":"2026-03-01T04:30:00Z","org.opencontainers.image.revision":"` + strings.Repeat("a1", 20) +
 				`","org.opencontainers.image.source":"https://github.com/weave-logic-ai/clawft","org.opencontainers.image.version":"0.6.19"}`,
 			"registries": "null",
 		}},
-		{"a directory", func(args *ImageArgs) { args.Context, args.Revision, args.Source = "./src", "", "" }, map[string]string{
+		{"a directory", func(args *ImageArgs) {
+			args.Context, args.Revision, args.Created, args.Source = "./src", "", time.Time{}, ""
+		}, map[string]string{
 			"context.location": `"./src"`,
 			"buildArgs":        `{"BUILDKIT_MULTI_PLATFORM":"1","VERSION":"0.6.19"}`,
 			"labels":           `{"org.opencontainers.image.version":"0.6.19"}`,
 		}},
 		{"build arguments", func(args *ImageArgs) {
-			args.Revision, args.Source = "", ""
+			args.Revision, args.Created, args.Source = "", time.Time{}, ""
 			args.BuildArgs = map[string]string{"FEATURES": "all", "VERSION": "0.0.0"}
 		}, map[string]string{
 			"buildArgs": `{"BUILDKIT_MULTI_PLATFORM":"1","FEATURES":"all","VERSION":"0.6.19"}`,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -12,27 +13,48 @@ import (
 // gitWaitDelay is how long after its time limit git may take to end.
 const gitWaitDelay = 2 * time.Second
 
+// Commit is what a ref of a git repository stands for.
+type Commit struct {
+	// Hash has 40 hexadecimal digits.
+	Hash string
+	// Date is the committer's.
+	Date time.Time
+}
+
 // ResolveCommit asks a git repository which commit a branch, tag or full commit
-// hash stands for, so that a build is pinned to content that cannot move.
-func ResolveCommit(ctx context.Context, url, ref string) (string, error) {
-	if isCommit(ref) {
-		return ref, nil
-	}
-	// A tag object is followed to its commit by the ^{} entry.
-	var stdout, stderr bytes.Buffer
-	git := exec.CommandContext(ctx, "git", "ls-remote", "--", url, ref, ref+"^{}")
-	git.Env = append(git.Environ(), "GIT_TERMINAL_PROMPT=0")
-	git.Stdout, git.Stderr = &stdout, &stderr
-	// Git's helper for the transport outlives it, and holds the pipes.
-	git.WaitDelay = gitWaitDelay
-	if err := git.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", fmt.Errorf("listing the refs of %s: no answer: %w", url, ctx.Err())
+// hash stands for, so that a build is pinned to content that cannot move, and
+// when that commit was made.
+func ResolveCommit(ctx context.Context, url, ref string) (Commit, error) {
+	hash := ref
+	if !isCommit(ref) {
+		var err error
+		if hash, err = lookUp(ctx, url, ref); err != nil {
+			return Commit{}, err
 		}
-		return "", fmt.Errorf("listing the refs of %s: %w: %s", url, err, strings.TrimSpace(stderr.String()))
+	}
+	commit, err := fetchCommit(ctx, url, hash)
+	if err != nil {
+		return Commit{}, fmt.Errorf("fetching commit %s of %s: %w", hash, url, err)
+	}
+	return commit, nil
+}
+
+func isCommit(ref string) bool {
+	if len(ref) != 40 {
+		return false
+	}
+	return strings.Trim(ref, "0123456789abcdef") == ""
+}
+
+// lookUp returns the hash of the commit that a branch or a tag points to.
+func lookUp(ctx context.Context, url, ref string) (string, error) {
+	// A tag object is followed to its commit by the ^{} entry.
+	listed, err := git(ctx, "ls-remote", "--", url, ref, ref+"^{}")
+	if err != nil {
+		return "", fmt.Errorf("listing the refs of %s: %w", url, err)
 	}
 	found := map[string]string{}
-	for line := range strings.Lines(stdout.String()) {
+	for line := range strings.Lines(listed) {
 		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok {
 			found[name] = commit
 		}
@@ -45,9 +67,50 @@ func ResolveCommit(ctx context.Context, url, ref string) (string, error) {
 	return "", fmt.Errorf("%s has no tag or branch %q; give one that exists as clawft:image.ref, or a commit's 40-digit hash", url, ref)
 }
 
-func isCommit(ref string) bool {
-	if len(ref) != 40 {
-		return false
+// fetchCommit reads one commit, without its files and its ancestors. Where the
+// server does not leave out the files, git says so and takes them.
+func fetchCommit(ctx context.Context, url, hash string) (Commit, error) {
+	dir, err := os.MkdirTemp("", "clawft-source-")
+	if err != nil {
+		return Commit{}, fmt.Errorf("making a temporary repository: %w", err)
 	}
-	return strings.Trim(ref, "0123456789abcdef") == ""
+	defer os.RemoveAll(dir)
+	repository := "--git-dir=" + dir
+	if _, err := git(ctx, repository, "init", "--quiet", "--bare"); err != nil {
+		return Commit{}, fmt.Errorf("making a temporary repository: %w", err)
+	}
+	if _, err := git(ctx, repository, "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "--", url, hash); err != nil {
+		if ctx.Err() != nil {
+			return Commit{}, err
+		}
+		return Commit{}, fmt.Errorf("%w; the build fetches it by its hash as well: give a tag, a branch or a commit that the server has as clawft:image.ref", err)
+	}
+	// The hash can be that of a tag object.
+	shown, err := git(ctx, repository, "show", "--no-patch", "--no-show-signature", "--format=%H %cI", hash+"^{commit}", "--")
+	if err != nil {
+		return Commit{}, err
+	}
+	hash, date, _ := strings.Cut(strings.TrimSpace(shown), " ")
+	committed, err := time.Parse(time.RFC3339, date)
+	if err != nil {
+		return Commit{}, fmt.Errorf("reading its date: %w", err)
+	}
+	return Commit{Hash: hash, Date: committed}, nil
+}
+
+// git returns what a git command prints. It never asks for a password.
+func git(ctx context.Context, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(ctx, "git", args...)
+	command.Env = append(command.Environ(), "GIT_TERMINAL_PROMPT=0")
+	command.Stdout, command.Stderr = &stdout, &stderr
+	// Git's helper for the transport outlives it, and holds the pipes.
+	command.WaitDelay = gitWaitDelay
+	if err := command.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("no answer: %w", ctx.Err())
+		}
+		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
 }

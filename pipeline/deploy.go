@@ -69,15 +69,15 @@ func Deploy(ctx *pulumi.Context) error {
 }
 
 // resolveSource pins a git source to a commit; it is empty for other sources.
-func (c *Config) resolveSource(ctx context.Context) (string, error) {
+func (c *Config) resolveSource(ctx context.Context) (components.Commit, error) {
 	if !c.Image.Git() {
-		return "", nil
+		return components.Commit{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	commit, err := components.ResolveCommit(ctx, c.Image.Source, c.Image.Ref)
 	if err != nil {
-		return "", fmt.Errorf("resolving clawft:image.source: %w", err)
+		return components.Commit{}, fmt.Errorf("resolving clawft:image.source: %w", err)
 	}
 	return commit, nil
 }
@@ -123,7 +123,7 @@ func stringOrNil(c *config.Config, key string) pulumi.StringPtrInput {
 // image returns repository@digest of what the hosts shall run. What this stack
 // builds or publishes is proven first; what is only deployed was proven by who
 // made it.
-func (c *Config) image(ctx *pulumi.Context, commit string, tags []string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	none := pulumi.StringOutput{}
 	digest, err := c.digest(ctx, commit, use)
 	if err != nil {
@@ -163,7 +163,7 @@ func (c *Config) image(ctx *pulumi.Context, commit string, tags []string, use pu
 
 // digest returns the digest of the image: built from source, promoted from
 // another stack, or given.
-func (c *Config) digest(ctx *pulumi.Context, commit string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	switch {
 	case c.Image.Digest != "":
 		return pulumi.String(c.Image.Digest).ToStringOutput(), nil
@@ -181,8 +181,9 @@ func (c *Config) digest(ctx *pulumi.Context, commit string, use pulumi.ResourceO
 	image, err := components.NewImage(ctx, "gateway", &components.ImageArgs{
 		Repository:      c.Image.Repository,
 		Version:         c.Version,
-		Context:         c.Image.pinned(commit),
-		Revision:        commit,
+		Context:         c.Image.pinned(commit.Hash),
+		Revision:        commit.Hash,
+		Created:         commit.Date,
 		Source:          c.Image.sourceLabel(),
 		Dockerfile:      c.Image.Dockerfile,
 		DockerfileText:  inline,

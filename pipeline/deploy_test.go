@@ -47,8 +47,7 @@ func recordedStack(t *testing.T, stack string) *recorder.Recorder {
 		set["clawft:registryPullToken"] = planted
 	default:
 		set["clawft:secrets"] = `{"ANTHROPIC_API_KEY":"` + planted + `"}`
-		// A full hash needs no answer from the source repository.
-		setPath(t, r, "clawft:image", "ref", strings.Repeat("a1", 20))
+		setPath(t, r, "clawft:image", "ref", serveSource(t))
 	}
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		r.Config[key] = set[key]

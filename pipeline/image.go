@@ -175,7 +175,7 @@ var (
 )
 
 // ownArguments are the build arguments that the pipeline sets.
-var ownArguments = []string{"VERSION", "REVISION", "SOURCE", "BUILDKIT_MULTI_PLATFORM"}
+var ownArguments = []string{"VERSION", "REVISION", "CREATED", "SOURCE", "BUILDKIT_MULTI_PLATFORM"}
 
 func isGitURL(source string) bool { return gitURLPattern.MatchString(source) }
 
