@@ -3,7 +3,9 @@ module github.com/clawft/infra
 go 1.26.0
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.12.0
 	github.com/google/go-containerregistry v0.22.1
+	github.com/package-url/packageurl-go v0.1.7
 	github.com/pulumi/pulumi-command/sdk v1.2.1
 	github.com/pulumi/pulumi-docker-build/sdk/go/dockerbuild v0.0.22
 	github.com/pulumi/pulumi-docker/sdk/v4 v4.11.2
@@ -11,6 +13,7 @@ require (
 	github.com/pulumi/pulumi-hcloud/sdk v1.39.1
 	github.com/pulumi/pulumi-tls/sdk/v5 v5.3.1
 	github.com/pulumi/pulumi/sdk/v3 v3.259.0
+	github.com/secure-systems-lab/go-securesystemslib v0.11.1
 	golang.org/x/crypto v0.55.0
 	golang.org/x/mod v0.39.0
 	google.golang.org/grpc v1.82.1

@@ -5,9 +5,11 @@
 //	gate size         every platform is there, and none is larger than the limit
 //	gate smoke        it starts, becomes healthy, and stops, in a container here
 //	gate unpublished  its version is not published with other content
+//	gate attest       signs it, and attests what it is made of
+//	gate signed       it is signed by a key that is trusted
 //
 // The document is an argument of none of them, because it can hold a login. The
-// stack's gates run it; see components.Gates.
+// stack's gates run it; see components.Gates and components.Signature.
 package main
 
 import (
@@ -20,6 +22,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/clawft/infra/gate/attest"
 	"github.com/clawft/infra/gate/proof"
 )
 
@@ -43,9 +46,12 @@ type prover interface {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
-	proofs := map[string]prover{"size": &proof.Size{}, "smoke": &proof.Smoke{}, "unpublished": &proof.Unpublished{}}
+	proofs := map[string]prover{
+		"size": &proof.Size{}, "smoke": &proof.Smoke{}, "unpublished": &proof.Unpublished{},
+		"attest": &attest.Attest{}, "signed": &proof.Signed{},
+	}
 	if len(args) != 1 || proofs[args[0]] == nil {
-		return fmt.Errorf("usage: gate size|smoke|unpublished, with a JSON document on standard input; got %q", args)
+		return fmt.Errorf("usage: gate size|smoke|unpublished|attest|signed, with a JSON document on standard input; got %q", args)
 	}
 	document := json.NewDecoder(in)
 	document.DisallowUnknownFields()

@@ -13,7 +13,7 @@ func TestDocumentsAndCommands(t *testing.T) {
 		name, document, want string
 		args                 []string
 	}{
-		{"no proof", "{}", "usage: gate size|smoke|unpublished", nil},
+		{"no proof", "{}", "usage: gate size|smoke|unpublished|attest|signed", nil},
 		{"an unknown proof", "{}", `got ["sise"]`, []string{"sise"}},
 		{"a document as an argument", "", "usage:", []string{"size", "{}"}},
 		{"no document", "", "reading the document of gate size", []string{"size"}},

@@ -26,13 +26,13 @@ func (i Image) open(ctx context.Context) (*registry.Image, error) {
 	}
 	image, err := repository.Image(ctx, i.Digest)
 	if err != nil {
-		return nil, i.explain(err)
+		return nil, i.Explain(err)
 	}
 	return image, nil
 }
 
-// explain says what to do about the registry's refusals.
-func (i Image) explain(err error) error {
+// Explain says what to do about the registry's refusals.
+func (i Image) Explain(err error) error {
 	if !errors.Is(err, registry.ErrDenied) {
 		return err
 	}

@@ -1,0 +1,277 @@
+package attest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/crane"
+	"github.com/google/go-containerregistry/pkg/name"
+	fake "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/clawft/infra/gate/proof"
+	"github.com/clawft/infra/registry"
+	"github.com/clawft/infra/signature"
+)
+
+const commit = "0123456789abcdef0123456789abcdef01234567"
+
+// newKey returns a private key in PEM format, and its public half.
+func newKey(t *testing.T) (string, signature.PublicKey) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	key, err := signature.ParseKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text, key.Public()
+}
+
+// pushed puts an image for two platforms into a registry of its own.
+func pushed(t *testing.T) (*registry.Repository, proof.Image) {
+	t.Helper()
+	server := httptest.NewServer(fake.New(fake.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	repository := strings.TrimPrefix(server.URL, "http://") + "/clawft/clawft"
+
+	path, err := exec.LookPath("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := v1.ImageIndex(empty.Index)
+	for _, architecture := range []string{"amd64", "arm64"} {
+		image, err := crane.Image(map[string][]byte{"weft": program, "about": []byte(architecture)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image, err = mutate.Config(image, v1.Config{Entrypoint: []string{"/weft"}}); err != nil {
+			t.Fatal(err)
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{
+			Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}},
+		})
+	}
+	ref, err := name.NewTag(repository + ":0.6.19")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := registry.Open(repository, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened, proof.Image{Repository: repository, Digest: digest.String()}
+}
+
+func attested(t *testing.T, attest Attest) signature.Proof {
+	t.Helper()
+	text, err := attest.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got signature.Proof
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "PRIVATE") {
+		t.Errorf("it prints the private key: %s", text)
+	}
+	return got
+}
+
+func TestAttest(t *testing.T) {
+	repository, image := pushed(t)
+	private, public := newKey(t)
+	t.Setenv("GITHUB_ACTIONS", "")
+	attest := Attest{Image: image, Key: private, Build: Build{
+		Source: "https://github.com/weave-logic-ai/clawft.git", Ref: "v0.6.19", Commit: commit, Version: "0.6.19",
+		Dockerfile: strings.Repeat("d", 64), Platforms: []string{"linux/amd64", "linux/arm64"},
+	}}
+
+	got := attested(t, attest)
+	if !slices.Equal(got.Keys, []string{public.String()}) {
+		t.Errorf("the keys are %q, want %q", got.Keys, public)
+	}
+	if err := got.Verify(t.Context(), image.Digest, public); err != nil {
+		t.Errorf("its own signature: %v", err)
+	}
+
+	statements, err := Statements(t.Context(), repository, image.Digest, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(statements) != 2 || !find(statements, BillOfMaterials) || !find(statements, Provenance) {
+		t.Fatalf("attested is %+v, want a bill of materials and provenance", statements)
+	}
+	read, err := repository.Image(t.Context(), image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _ := read.For("linux/arm64")
+	own, err := content.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range statements {
+		for _, digest := range []string{image.Digest, own.String()} {
+			if !statement.about(digest) {
+				t.Errorf("%s is not about %s: %+v", statement.PredicateType, digest, statement.Subject)
+			}
+		}
+		if statement.about("sha256:" + strings.Repeat("1", 64)) {
+			t.Errorf("%s is about everything", statement.PredicateType)
+		}
+	}
+
+	// What is there is not made again, by whomever it is run once more.
+	t.Setenv("GITHUB_ACTIONS", "true")
+	if again := attested(t, attest); !reflect.DeepEqual(again, got) {
+		t.Errorf("a second run signs again: %+v, and %+v before", again, got)
+	}
+	if again, err := Statements(t.Context(), repository, image.Digest, public); err != nil || !reflect.DeepEqual(again, statements) {
+		t.Errorf("a second run attests again: %+v, %v", again, err)
+	}
+
+	// Another key signs beside it.
+	otherPrivate, other := newKey(t)
+	attest.Key, attest.Keys = otherPrivate, []string{other.String(), public.String()}
+	if rotated := attested(t, attest); !slices.Equal(rotated.Keys, attest.Keys) || rotated.Verify(t.Context(), image.Digest, other) != nil {
+		t.Errorf("a new key's signature is %+v", rotated)
+	}
+	signatures, err := repository.Signatures(t.Context(), image.Digest)
+	if err != nil || len(signatures) != 2 {
+		t.Errorf("signatures are %+v, %v; want two", signatures, err)
+	}
+	for _, key := range []signature.PublicKey{public, other} {
+		if _, err := signature.Find(t.Context(), signatures, image.Digest, key); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestProvenance(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		build Build
+		by    run
+		want  string
+	}{
+		{"a tag", Build{Source: "https://github.com/x/y.git", Ref: "v0.6.19", Commit: commit, Version: "0.6.19", Dockerfile: "dd", Platforms: []string{"linux/arm64"}},
+			run{builder: "https://github.com/x/y/.github/workflows/release.yml@refs/tags/v0.6.19", invocation: "https://github.com/x/y/actions/runs/1/attempts/2"},
+			`{"buildDefinition":{"buildType":"` + buildType + `","externalParameters":{"source":"https://github.com/x/y.git","ref":"v0.6.19",` +
+				`"commit":"` + commit + `","version":"0.6.19","dockerfile":"dd","platforms":["linux/arm64"]},"resolvedDependencies":[` +
+				`{"name":"Dockerfile","digest":{"sha256":"dd"}},{"name":"source","uri":"git+https://github.com/x/y.git@` + commit +
+				`","digest":{"gitCommit":"` + commit + `"}}]},"runDetails":{"builder":{"id":"https://github.com/x/y/.github/workflows/release.yml@refs/tags/v0.6.19"},` +
+				`"metadata":{"invocationId":"https://github.com/x/y/actions/runs/1/attempts/2"}}}`},
+		// A directory has no commit that one could look up.
+		{"a directory", Build{Source: "../clawft", Version: "0.6.19", Dockerfile: "dd", Platforms: []string{"linux/amd64"}, Args: map[string]string{"A": "b"}},
+			run{builder: localBuilder},
+			`{"buildDefinition":{"buildType":"` + buildType + `","externalParameters":{"source":"../clawft","version":"0.6.19","dockerfile":"dd",` +
+				`"platforms":["linux/amd64"],"args":{"A":"b"}},"resolvedDependencies":[{"name":"Dockerfile","digest":{"sha256":"dd"}}]},` +
+				`"runDetails":{"builder":{"id":"` + localBuilder + `"},"metadata":{}}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text, err := json.Marshal(test.build.provenance(test.by))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(text) != test.want {
+				t.Errorf("got  %s\nwant %s", text, test.want)
+			}
+		})
+	}
+}
+
+func TestThisRun(t *testing.T) {
+	t.Setenv("GITHUB_ACTIONS", "")
+	if got := thisRun(); got != (run{builder: localBuilder}) {
+		t.Errorf("outside of Actions the run is %+v", got)
+	}
+	for name, value := range map[string]string{
+		"GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "x/y",
+		"GITHUB_WORKFLOW_REF": "x/y/.github/workflows/release.yml@refs/tags/v1", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "2",
+	} {
+		t.Setenv(name, value)
+	}
+	want := run{"https://github.com/x/y/.github/workflows/release.yml@refs/tags/v1", "https://github.com/x/y/actions/runs/7/attempts/2"}
+	if got := thisRun(); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// What strangers attach counts for nothing.
+func TestStatementsOfOthers(t *testing.T) {
+	repository, image := pushed(t)
+	_, public := newKey(t)
+	strangers, _ := newKey(t)
+	attested(t, Attest{Image: image, Key: strangers})
+	for _, attachment := range []registry.Attachment{
+		{MediaType: envelopeType, Content: []byte("not JSON")},
+		{MediaType: "text/plain", Content: []byte(`{"payloadType":"` + payloadType + `"}`)},
+	} {
+		if err := repository.Attach(t.Context(), image.Digest, registry.Attestations, attachment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := Statements(t.Context(), repository, image.Digest, public); err != nil || got != nil {
+		t.Errorf("statements are %+v, %v; want none", got, err)
+	}
+}
+
+func TestAttestRefuses(t *testing.T) {
+	_, image := pushed(t)
+	private, _ := newKey(t)
+	missing := image
+	missing.Digest = "sha256:" + strings.Repeat("1", 64)
+	for _, test := range []struct {
+		name   string
+		attest Attest
+		want   string
+	}{
+		{"no key", Attest{Image: image}, "clawft:signingKey"},
+		{"no image", Attest{Image: missing, Key: private}, "the registry does not have it"},
+		{"no repository", Attest{Image: proof.Image{Repository: "nowhere"}, Key: private}, `the repository "nowhere"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found, err := test.attest.Run(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %q, %v; want an error with %q", found, err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,96 @@
+package attest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+const (
+	// buildType says how to read the parameters.
+	buildType = "https://github.com/clawft/infra/blob/main/docs/provenance.md"
+	// localBuilder is who builds outside of GitHub Actions: some machine, of which
+	// nothing is claimed.
+	localBuilder = buildType + "#a-build-on-some-machine"
+)
+
+// Build is what an image was built from, as the pipeline that built it knows it.
+type Build struct {
+	// Source is a git URL without a fragment, or a directory.
+	Source string `json:"source"`
+	// Ref is the tag, branch or commit of a git source that was asked for, and
+	// Commit what it stood for.
+	Ref    string `json:"ref,omitempty"`
+	Commit string `json:"commit,omitempty"`
+	// Version is the release.
+	Version string `json:"version"`
+	// Dockerfile is the SHA-256 of the Dockerfile's text, hexadecimal.
+	Dockerfile string `json:"dockerfile"`
+	// Platforms are those that were built, such as linux/arm64.
+	Platforms []string `json:"platforms"`
+	// Args are build arguments that the operator gave.
+	Args map[string]string `json:"args,omitempty"`
+}
+
+// run is who built.
+type run struct {
+	// builder identifies what ran the build, and invocation the one time that it
+	// did; the latter is empty where nobody keeps count.
+	builder, invocation string
+}
+
+// thisRun reads what GitHub Actions says about itself:
+// https://docs.github.com/en/actions/reference/workflows-and-actions/variables.
+func thisRun() run {
+	if os.Getenv("GITHUB_ACTIONS") != "true" {
+		return run{builder: localBuilder}
+	}
+	server := os.Getenv("GITHUB_SERVER_URL")
+	return run{
+		builder: server + "/" + os.Getenv("GITHUB_WORKFLOW_REF"),
+		invocation: fmt.Sprintf("%s/%s/actions/runs/%s/attempts/%s", server, os.Getenv("GITHUB_REPOSITORY"),
+			os.Getenv("GITHUB_RUN_ID"), os.Getenv("GITHUB_RUN_ATTEMPT")),
+	}
+}
+
+// provenance is the predicate https://slsa.dev/spec/v1.0/provenance.
+type provenance struct {
+	BuildDefinition struct {
+		BuildType            string       `json:"buildType"`
+		ExternalParameters   Build        `json:"externalParameters"`
+		ResolvedDependencies []dependency `json:"resolvedDependencies"`
+	} `json:"buildDefinition"`
+	RunDetails struct {
+		Builder struct {
+			ID string `json:"id"`
+		} `json:"builder"`
+		Metadata struct {
+			InvocationID string `json:"invocationId,omitempty"`
+		} `json:"metadata"`
+	} `json:"runDetails"`
+}
+
+// dependency is what went into a build, by its digest.
+type dependency struct {
+	Name   string            `json:"name"`
+	URI    string            `json:"uri,omitempty"`
+	Digest map[string]string `json:"digest"`
+}
+
+func (b Build) provenance(by run) provenance {
+	var p provenance
+	p.BuildDefinition.BuildType = buildType
+	p.BuildDefinition.ExternalParameters = b
+	p.BuildDefinition.ResolvedDependencies = []dependency{{
+		Name: "Dockerfile", Digest: map[string]string{"sha256": b.Dockerfile},
+	}}
+	if b.Commit != "" {
+		p.BuildDefinition.ResolvedDependencies = append(p.BuildDefinition.ResolvedDependencies, dependency{
+			Name: "source", URI: "git+" + strings.TrimPrefix(b.Source, "git+") + "@" + b.Commit,
+			Digest: map[string]string{"gitCommit": b.Commit},
+		})
+	}
+	p.RunDetails.Builder.ID = by.builder
+	p.RunDetails.Metadata.InvocationID = by.invocation
+	return p
+}

@@ -1,0 +1,56 @@
+package proof
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/clawft/infra/registry"
+	"github.com/clawft/infra/signature"
+)
+
+// Signed proves that an image is signed by one of the keys that are trusted.
+type Signed struct {
+	Image
+	// Keys are public keys in PEM format.
+	Keys []string `json:"keys"`
+}
+
+// Run fetches the image's signatures, and returns a valid one with the keys, as
+// a signature.Proof in JSON.
+func (s *Signed) Run(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	var keys []signature.PublicKey
+	for _, text := range s.Keys {
+		key, err := signature.ParsePublicKey(text)
+		if err != nil {
+			return "", fmt.Errorf("reading a public key (clawft:image.publicKeys): %w", err)
+		}
+		keys = append(keys, key)
+	}
+	repository, err := registry.Open(s.Repository, s.Login)
+	if err != nil {
+		return "", err
+	}
+	signatures, err := repository.Signatures(ctx, s.Digest)
+	if err != nil {
+		return "", s.Explain(err)
+	}
+	found, err := signature.Find(ctx, signatures, s.Digest, keys...)
+	switch {
+	case err == nil:
+	case len(signatures) == 0:
+		return "", fmt.Errorf("%s@%s is not signed, and clawft:image.publicKeys demands that it is; "+
+			"deploy an image that is signed by one of these keys", s.Repository, s.Digest)
+	case errors.Is(err, signature.ErrNone):
+		return "", fmt.Errorf("of the %d signatures of %s@%s none is valid; deploy an image that is signed by one of the keys "+
+			"of clawft:image.publicKeys, or add the key that signs: %w", len(signatures), s.Repository, s.Digest, err)
+	}
+	text, err := json.Marshal(signature.Proof{Keys: s.Keys, Image: found})
+	if err != nil {
+		return "", fmt.Errorf("encoding the signature: %w", err)
+	}
+	return string(text), nil
+}

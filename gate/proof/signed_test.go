@@ -1,0 +1,81 @@
+package proof
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"slices"
+	"testing"
+
+	"github.com/clawft/infra/registry"
+	"github.com/clawft/infra/signature"
+)
+
+func newKey(t *testing.T) *signature.Key {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := signature.ParseKey(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestSigned(t *testing.T) {
+	repository := serve(t)
+	image := Image{Repository: repository, Digest: publish(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))}
+	key, stranger, next := newKey(t), newKey(t), newKey(t)
+	opened, err := registry.Open(repository, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(by *signature.Key, digest string) {
+		t.Helper()
+		signed, err := signature.Sign(t.Context(), by, repository, digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := opened.Sign(t.Context(), image.Digest, signed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trusted := Signed{Image: image, Keys: []string{next.Public().String(), key.Public().String()}}
+
+	_, err = trusted.Run(t.Context())
+	wantError(t, err, repository+"@"+image.Digest+" is not signed", "clawft:image.publicKeys")
+
+	sign(stranger, image.Digest)
+	// A good signature, but of something else, that was moved here.
+	sign(key, "sha256:1111111111111111111111111111111111111111111111111111111111111111")
+	_, err = trusted.Run(t.Context())
+	wantError(t, err, "of the 2 signatures", "none is valid", "by none of the 2 keys", "another image, sha256:1111")
+
+	sign(key, image.Digest)
+	text, err := trusted.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found signature.Proof
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(found.Keys, trusted.Keys) {
+		t.Errorf("the keys are %q, want %q", found.Keys, trusted.Keys)
+	}
+	if err := found.Verify(t.Context(), image.Digest, key.Public()); err != nil {
+		t.Errorf("what it found is not valid: %v", err)
+	}
+
+	_, err = (&Signed{Image: image, Keys: []string{"ssh-ed25519 AAAA"}}).Run(t.Context())
+	wantError(t, err, "clawft:image.publicKeys", "not a public key in PEM format")
+}

@@ -1,0 +1,155 @@
+package sbom
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/package-url/packageurl-go"
+
+	"github.com/clawft/infra/registry"
+)
+
+// bill collects components and what they consist of; a component that two
+// platforms share is there once.
+type bill struct {
+	components map[string]cyclonedx.Component
+	// parts are by the reference of what they are parts of.
+	parts map[string][]string
+	// incomplete are references of what has parts that are not known.
+	incomplete []string
+}
+
+func (b *bill) add(part cyclonedx.Component, of ...string) string {
+	b.components[part.BOMRef] = part
+	for _, whole := range of {
+		if !slices.Contains(b.parts[whole], part.BOMRef) {
+			b.parts[whole] = append(b.parts[whole], part.BOMRef)
+		}
+	}
+	return part.BOMRef
+}
+
+// Of lists what an image is made of. The list has neither a date nor a number, so
+// the same image always has the same list.
+func Of(image *registry.Image) (*cyclonedx.BOM, error) {
+	repository, digest, _ := strings.Cut(image.Ref, "@")
+	whole := containerOf(repository, digest, "")
+	b := &bill{components: map[string]cyclonedx.Component{}, parts: map[string][]string{}}
+	for _, platform := range image.Platforms {
+		if err := b.addPlatform(image, platform.Name, repository, whole.BOMRef); err != nil {
+			return nil, fmt.Errorf("listing what %s is made of for %s: %w", image.Ref, platform.Name, err)
+		}
+	}
+	return b.document(whole), nil
+}
+
+func (b *bill) addPlatform(image *registry.Image, platform, repository, whole string) error {
+	content, _ := image.For(platform)
+	digest, err := content.Digest()
+	if err != nil {
+		return fmt.Errorf("reading its digest: %w", err)
+	}
+	found, err := read(content)
+	if err != nil {
+		return err
+	}
+	_, architecture, _ := strings.Cut(platform, "/")
+	container := b.add(containerOf(repository, digest.String(), architecture), whole)
+
+	system := readDistribution(found.osRelease)
+	if system.id != "" {
+		b.add(system.component(), container)
+	}
+	packages, err := debianPackages(found, system)
+	if err != nil {
+		return err
+	}
+	for _, component := range packages {
+		b.add(component, container)
+	}
+	return b.addProgram(found, container)
+}
+
+// addProgram adds the file that the image starts and the crates in it.
+func (b *bill) addProgram(found content, container string) error {
+	sum := sha256.Sum256(found.program)
+	hash := hex.EncodeToString(sum[:])
+	program := b.add(cyclonedx.Component{
+		Type: cyclonedx.ComponentTypeApplication, Name: found.path, BOMRef: "file:" + found.path + "@sha256:" + hash,
+		Hashes: &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hash}},
+	}, container)
+	crates, err := readCrates(found.program)
+	if errors.Is(err, errNoCrates) {
+		// The list says so, rather than that there is nothing in it.
+		b.incomplete = append(b.incomplete, program)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, crate := range crates {
+		// What only ran during the build is not in the image.
+		if crate.Kind == "build" {
+			continue
+		}
+		reference := b.add(crate.component())
+		if crate.Root {
+			b.add(crate.component(), program)
+		}
+		for _, at := range crate.Dependencies {
+			if crates[at].Kind != "build" {
+				b.add(crates[at].component(), reference)
+			}
+		}
+	}
+	return nil
+}
+
+// containerOf is an image, or an image for one architecture.
+func containerOf(repository, digest, architecture string) cyclonedx.Component {
+	qualifiers := map[string]string{"repository_url": repository}
+	if architecture != "" {
+		qualifiers["arch"] = architecture
+	}
+	name := repository[strings.LastIndex(repository, "/")+1:]
+	url := packageurl.NewPackageURL(packageurl.TypeOCI, "", name, digest, packageurl.QualifiersFromMap(qualifiers), "").String()
+	_, hash, _ := strings.Cut(digest, ":")
+	return cyclonedx.Component{
+		BOMRef: url, Type: cyclonedx.ComponentTypeContainer, PackageURL: url, Name: repository, Version: digest,
+		Hashes: &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hash}},
+	}
+}
+
+// document puts everything in the order of its references.
+func (b *bill) document(whole cyclonedx.Component) *cyclonedx.BOM {
+	bom := cyclonedx.NewBOM()
+	bom.SpecVersion = cyclonedx.SpecVersion1_6
+	bom.JSONSchema = "http://cyclonedx.org/schema/bom-1.6.schema.json"
+	bom.Metadata = &cyclonedx.Metadata{Component: &whole}
+	components, dependencies := []cyclonedx.Component{}, []cyclonedx.Dependency{}
+	for _, component := range b.components {
+		components = append(components, component)
+	}
+	slices.SortFunc(components, func(a, b cyclonedx.Component) int { return strings.Compare(a.BOMRef, b.BOMRef) })
+	for reference, parts := range b.parts {
+		slices.Sort(parts)
+		dependencies = append(dependencies, cyclonedx.Dependency{Ref: reference, Dependencies: &parts})
+	}
+	slices.SortFunc(dependencies, func(a, b cyclonedx.Dependency) int { return strings.Compare(a.Ref, b.Ref) })
+	bom.Components, bom.Dependencies = &components, &dependencies
+	if len(b.incomplete) > 0 {
+		var unknown []cyclonedx.BOMReference
+		for _, reference := range b.incomplete {
+			unknown = append(unknown, cyclonedx.BOMReference(reference))
+		}
+		bom.Compositions = &[]cyclonedx.Composition{{
+			Aggregate: cyclonedx.CompositionAggregateUnknown, Dependencies: &unknown,
+		}}
+	}
+	return bom
+}
