@@ -78,7 +78,7 @@ func Run(ctx context.Context, root string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	emulated, err := b.emulate(ctx, dir)
+	emulated, err := b.emulate(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,13 +86,14 @@ func Run(ctx context.Context, root string, out io.Writer) (err error) {
 }
 
 // emulate measures the first design's Dockerfile for arm64.
-func (b bench) emulate(ctx context.Context, dir string) (t times, err error) {
-	emulator, err := registerEmulator(ctx, dir, b.progress)
+func (b bench) emulate(ctx context.Context) (t times, err error) {
+	cache := filepath.Join(b.root, ".lab", "cache")
+	emulator, err := registerEmulator(ctx, cache, b.progress)
 	if err != nil {
 		return times{}, err
 	}
 	defer func() { err = errors.Join(err, emulator.close(ctx)) }()
-	contexts, err := bases.Emulated(ctx, filepath.Join(b.root, ".lab", "cache"), func(step string) { b.progress("%s", step) })
+	contexts, err := bases.Emulated(ctx, cache, func(step string) { b.progress("%s", step) })
 	if err != nil {
 		return times{}, err
 	}

@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 
+	"github.com/clawft/infra/lab/qemu"
 	"github.com/clawft/infra/lab/toolchain"
 )
 
@@ -19,14 +19,18 @@ const handlers = "/proc/sys/fs/binfmt_misc"
 // emulatorName is the name of the benchmark's own entry.
 const emulatorName = "clawft-bench-arm64"
 
+// arm64Programs are the magic and the mask by which the kernel knows them: ELF,
+// 64 bits, little-endian, an executable or a shared object, for AArch64.
+const arm64Programs = `\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00` +
+	`:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff`
+
 // emulator is QEMU, registered with the kernel for arm64 programs.
 type emulator struct {
 	mounted bool // the list is mounted by us
 }
 
-// registerEmulator gives the kernel an emulator until close. Nothing is
-// installed: Debian's package is unpacked in dir.
-func registerEmulator(ctx context.Context, dir string, progress toolchain.Progress) (*emulator, error) {
+// registerEmulator gives the kernel an emulator until close.
+func registerEmulator(ctx context.Context, cache string, progress toolchain.Progress) (*emulator, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("the comparison emulates arm64, which this machine (%s) is itself: run it on amd64", runtime.GOARCH)
 	}
@@ -38,7 +42,7 @@ func registerEmulator(ctx context.Context, dir string, progress toolchain.Progre
 		progress("the kernel has an emulator for arm64 already: using that one")
 		return &emulator{}, nil
 	}
-	qemu, format, err := unpackQemu(ctx, dir, progress)
+	program, err := qemu.Ensure(ctx, cache, "arm64", progress)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +56,7 @@ func registerEmulator(ctx context.Context, dir string, progress toolchain.Progre
 	// What a killed run left points to a program that may be gone.
 	_ = os.WriteFile(filepath.Join(handlers, emulatorName), []byte("-1"), 0)
 	// F opens the program now, so that it is found inside containers too.
-	entry := fmt.Sprintf(":%s:M::%s:%s:F", emulatorName, format, qemu)
+	entry := fmt.Sprintf(":%s:M::%s:%s:F", emulatorName, arm64Programs, program)
 	if err := os.WriteFile(handlers+"/register", []byte(entry), 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("registering the emulator: %w", err), e.close(ctx))
 	}
@@ -73,34 +77,4 @@ func (e *emulator) close(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// unpackQemu returns the program, and the magic and mask of what it runs.
-func unpackQemu(ctx context.Context, dir string, progress toolchain.Progress) (program, format string, err error) {
-	root, err := filepath.Abs(filepath.Join(dir, "qemu"))
-	if err != nil {
-		return "", "", fmt.Errorf("resolving the benchmark's directory: %w", err)
-	}
-	program = filepath.Join(root, "usr/bin/qemu-aarch64-static")
-	if _, err := os.Stat(program); err != nil {
-		progress("fetching Debian's qemu-user-static")
-		if err := os.MkdirAll(root, 0o755); err != nil {
-			return "", "", fmt.Errorf("making the emulator's directory: %w", err)
-		}
-		fetch := exec.CommandContext(ctx, "sh", "-c", "apt-get download qemu-user-static && dpkg-deb --extract qemu-user-static_*.deb . && rm qemu-user-static_*.deb")
-		fetch.Dir = root
-		if output, err := fetch.CombinedOutput(); err != nil {
-			return "", "", fmt.Errorf("fetching qemu-user-static (is the package list there? apt-get update): %w: %s", err, output)
-		}
-	}
-	// :name:M:offset:magic:mask:interpreter:flags
-	line, err := os.ReadFile(filepath.Join(root, "usr/lib/binfmt.d/qemu-aarch64.conf"))
-	if err != nil {
-		return "", "", fmt.Errorf("reading what the emulator runs: %w", err)
-	}
-	fields := strings.Split(strings.TrimSpace(string(line)), ":")
-	if len(fields) != 8 {
-		return "", "", fmt.Errorf("reading what the emulator runs: %d fields in %q, want 8", len(fields), line)
-	}
-	return program, fields[4] + ":" + fields[5], nil
 }
