@@ -56,7 +56,9 @@ func fixture(platforms ...string) Build {
 		Dockerfile: filepath.Join(root, "Dockerfile"),
 		Context:    filepath.Join(root, "lab", "fixture"),
 		Platforms:  platforms,
-		Args:       map[string]string{"VERSION": "0.6.19", "REVISION": "0123456789abcdef0123456789abcdef01234567"},
+		Args: map[string]string{
+			"VERSION": "0.6.19", "REVISION": "0123456789abcdef0123456789abcdef01234567", "CREATED": "2026-01-31T23:59:59Z",
+		},
 	}
 }
 
