@@ -1,6 +1,11 @@
 package cloudinit
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/clawft/infra/signature"
 )
 
 func TestScriptsPassShellcheck(t *testing.T) {
@@ -62,6 +69,11 @@ func TestDeployChecksItsInput(t *testing.T) {
 		{"a number in the environment", `.env.A = 1`, `env.A: its value is not a string`},
 		{"two lines", `.env.A = "x\nFOO=y"`, `env.A: its value has a line break or control character`},
 		{"a login without a password", `del(.registry.password)`, `registry: it needs address, username and password`},
+		{"a signature", `.signature = {keys: ["key"], payload: "e30=", signature: "AA=="}`, ""},
+		{"a demand that nothing meets", `.signature = {keys: ["key"]}`, ""},
+		{"a signature by anybody", `.signature = {payload: "e30=", signature: "AA=="}`, `signature: it needs keys, payload and signature`},
+		{"no keys", `.signature = {keys: []}`, `signature: it needs keys, payload and signature`},
+		{"keys that are none", `.signature = {keys: [1]}`, `signature: it needs keys, payload and signature`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -81,6 +93,82 @@ func TestDeployChecksItsInput(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// The host has the last word about a signature, whoever calls deploy with what.
+func TestSignaturesAreChecked(t *testing.T) {
+	key, stranger := newKey(t), newKey(t)
+	release := testRelease()
+	_, digest, _ := strings.Cut(release.Image, "@")
+	other := "sha256:" + strings.Repeat("1", 64)
+	sign := func(by *signature.Key, payload string) signature.Image {
+		t.Helper()
+		signed, err := by.Sign(t.Context(), []byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signature.Image{Payload: []byte(payload), Signature: signed}
+	}
+	good, err := signature.Sign(t.Context(), key, "ghcr.io/clawft/clawft", digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, err := signature.Sign(t.Context(), key, "ghcr.io/clawft/clawft", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relabelled := signature.Image{Payload: []byte(strings.ReplaceAll(string(moved.Payload), other, digest)), Signature: moved.Signature}
+	trusted, both := []string{key.Public().String()}, []string{stranger.Public().String(), key.Public().String()}
+	for _, c := range []struct {
+		name  string
+		proof *signature.Proof
+		want  string
+	}{
+		{"none is demanded", nil, "passed"},
+		{"by the key", &signature.Proof{Keys: trusted, Image: good}, "passed"},
+		{"by the second key", &signature.Proof{Keys: both, Image: good}, "passed"},
+		{"none", &signature.Proof{Keys: trusted}, "failed: the image is not signed, and the release demands a signature"},
+		{"by another key", &signature.Proof{Keys: both[:1], Image: good}, "failed: the image's signature is by none of the 1 keys that are trusted: Verification failure"},
+		{"for another image", &signature.Proof{Keys: trusted, Image: moved}, "failed: the image's signature is for " + other + ", and not for " + digest},
+		{"changed", &signature.Proof{Keys: trusted, Image: relabelled}, "failed: the image's signature is by none of the 1 keys that are trusted: Verification failure"},
+		{"of another statement", &signature.Proof{Keys: trusted, Image: sign(key, `{"critical":{"type":"atomic container signature","image":{"docker-manifest-digest":"`+digest+`"}}}`)},
+			"failed: the image's signature is for something else, and not for " + digest},
+		{"of a text", &signature.Proof{Keys: trusted, Image: sign(key, "text")}, "failed: the image's signature is for something else, and not for " + digest},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			release.Signature = c.proof
+			request, err := release.JSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "request.json"), request)
+			need(t, "openssl")
+			script := "set -euo pipefail; DIR=" + dir + " REQUEST=$DIR/request.json\n" +
+				"request() { jq -r \".$1\" \"$REQUEST\"; }\nfail() { echo \"failed: $1\"; exit 0; }\n" +
+				function(t, deployWorkerScript, "check_signature") + "check_signature\necho passed\n"
+			if got := run(t, "", "bash", "-c", script); got != c.want+"\n" {
+				t.Errorf("got  %swant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func newKey(t *testing.T) *signature.Key {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := signature.ParseKey(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestSecretsAreRedacted(t *testing.T) {

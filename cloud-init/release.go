@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/clawft/infra/signature"
 )
 
 // What the host's scripts are called as. Both need root: run them as root or behind "sudo -n".
@@ -48,6 +50,8 @@ type Release struct {
 	Env map[string]string `json:"env"`
 	// Registry logs in to the image's registry; nil pulls anonymously.
 	Registry *RegistryLogin `json:"registry,omitempty"`
+	// Signature is what the host demands of the image before it pulls it: nil demands none.
+	Signature *signature.Proof `json:"signature,omitempty"`
 	// Port is where the gateway listens in its container; it equals gateway.apiPort in Config.
 	Port int `json:"port"`
 	// MemoryMiB and Pids limit the container.
@@ -139,6 +143,9 @@ func (r Release) Validate() error {
 	if r.Registry != nil {
 		problems = append(problems, r.Registry.validate(r.Image)...)
 	}
+	if r.Signature != nil {
+		problems = append(problems, validateKeys(r.Signature.Keys)...)
+	}
 	if len(problems) > 0 {
 		return fmt.Errorf("release is not valid:\n%w", errors.Join(problems...))
 	}
@@ -195,6 +202,20 @@ func validateEnv(env map[string]string) []error {
 			problems = append(problems, fmt.Errorf("env.%s: its value is not UTF-8", name))
 		case len(value) > maxEnvValue:
 			problems = append(problems, fmt.Errorf("env.%s: its value is %d bytes long; at most %d fit into an env file's line", name, len(value), maxEnvValue))
+		}
+	}
+	return problems
+}
+
+// validateKeys leaves the signature itself to the host, which has the last word.
+func validateKeys(keys []string) []error {
+	if len(keys) == 0 {
+		return []error{fmt.Errorf("signature.keys: there is none; leave the signature out to demand none")}
+	}
+	var problems []error
+	for n, text := range keys {
+		if _, err := signature.ParsePublicKey(text); err != nil {
+			problems = append(problems, fmt.Errorf("signature.keys[%d]: %w", n, err))
 		}
 	}
 	return problems

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/clawft/infra/signature"
 )
 
 const testConfig = `{"agents":{"defaults":{"workspace":"~/.clawft/workspace"}},"gateway":{"host":"0.0.0.0","apiPort":8080,"apiEnabled":true,"owner":9007199254740993}}`
@@ -57,6 +59,10 @@ func TestReleaseValidate(t *testing.T) {
 			`image: "ghcr.io/clawft/clawft:0.6.19" is not repository@sha256:<64 hex digits>`},
 		{"an upper case repository", func(r *Release) { r.Image = strings.ToUpper(r.Image); r.Registry = nil },
 			`image: "REGISTRY.EXAMPLE.COM:5000/CLAWFT/CLAWFT@SHA256:` + strings.Repeat("0123456789ABCDEF", 4) + `" is not repository@sha256:<64 hex digits>`},
+		{"a signature by anybody", func(r *Release) { r.Signature = &signature.Proof{} },
+			"signature.keys: there is none; leave the signature out to demand none"},
+		{"a key that is none", func(r *Release) { r.Signature = &signature.Proof{Keys: []string{"ssh-ed25519 AAAA"}} },
+			"signature.keys[0]: it is not a public key in PEM format, beginning with -----BEGIN PUBLIC KEY-----"},
 		{"a version with a v", func(r *Release) { r.Version = "v0.6.19" }, `version: "v0.6.19" is not a version such as 0.6.19`},
 		{"a version that is a path", func(r *Release) { r.Version = "0.6.19-../x" }, `version: "0.6.19-../x" is not a version such as 0.6.19`},
 		{"no memory", func(r *Release) { r.MemoryMiB = 0 }, `memoryMiB: 0 MiB is not between 16 and 1048576`},

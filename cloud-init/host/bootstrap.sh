@@ -71,6 +71,7 @@ missing_packages() {
 	command -v jq >/dev/null || echo jq
 	command -v curl >/dev/null || echo curl
 	command -v ss >/dev/null || echo iproute2
+	command -v openssl >/dev/null || echo openssl
 	[ -x /usr/bin/caddy ] || echo caddy
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
 	# The launcher's shell runs in every image, so it must be a static one.

@@ -141,6 +141,29 @@ ensure_proxy() {
 		fail "the proxy does not start" "its log" "$(journalctl -t clawft-proxy -n "$LOG_LINES" -o cat)"
 }
 
+# check_signature lets nothing pass that none of the keys has signed, if the release has keys. The
+# signature is cosign's: of a document that names the image by its digest.
+check_signature() {
+	local count n=0 digest said signed
+	count=$(request 'signature.keys | length')
+	[ "$count" -gt 0 ] || return 0
+	# What is no base64 is no signature either, and fails below.
+	request 'signature.payload // ""' | base64 -d >"$DIR/payload" 2>/dev/null || true
+	request 'signature.signature // ""' | base64 -d >"$DIR/signature" 2>/dev/null || true
+	[ -s "$DIR/signature" ] || fail "the image is not signed, and the release demands a signature"
+	while :; do
+		request "signature.keys[$n]" >"$DIR/key"
+		if said=$(openssl dgst -sha256 -verify "$DIR/key" -signature "$DIR/signature" "$DIR/payload" 2>&1); then break; fi
+		n=$((n + 1))
+		[ $n -lt "$count" ] || fail "the image's signature is by none of the $count keys that are trusted: $(head -n 1 <<<"$said")"
+	done
+	digest=$(request image)
+	digest=${digest#*@}
+	signed=$(jq -r '.critical | select(.type == "cosign container image signature") | .image["docker-manifest-digest"]' "$DIR/payload") || true
+	[ "$signed" = "$digest" ] || fail "the image's signature is for ${signed:-something else}, and not for $digest"
+	rm -f "$DIR/payload" "$DIR/signature" "$DIR/key"
+}
+
 # pull fetches the image by digest while the old release serves.
 pull() {
 	local image started attempt=1 said wait
@@ -392,6 +415,7 @@ main() {
 	old=$(linked current)
 	if [ -n "$old" ]; then old_image=$(release_value "$old" IMAGE); fi
 	collect_secrets
+	check_signature
 	stage
 	if same_content; then
 		rm -rf "${ROOT:?}/releases/$new"

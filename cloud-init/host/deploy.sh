@@ -27,7 +27,7 @@ problems() {
 			else "\(name): \(.[name] | tojson) is not \(right)" end;
 		if type != "object" then "the release is not a JSON object" else
 			((keys - ["image", "version", "config", "env", "registry", "port", "memoryMiB", "pids",
-				"healthTimeout", "watch", "drain", "pullTimeout"])[] | "\(.): unknown field"),
+				"healthTimeout", "watch", "drain", "pullTimeout", "signature"])[] | "\(.): unknown field"),
 			string("image"; "^[a-z0-9][a-z0-9._:/_-]*@sha256:[0-9a-f]{64}$"; "repository@sha256:<64 hex digits>"),
 			string("version"; "^[0-9]+\\.[0-9]+\\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"; "a version such as 0.6.19"),
 			(if (.config | type) == "string" and (.config | try (fromjson | type) catch "") == "object"
@@ -43,7 +43,11 @@ problems() {
 					else empty end) end),
 			(if .registry == null or ((.registry | type) == "object" and
 				([.registry.address, .registry.username, .registry.password] | all(type == "string" and . != "")))
-				then empty else "registry: it needs address, username and password" end)
+				then empty else "registry: it needs address, username and password" end),
+			(if .signature == null or ((.signature | type) == "object" and (.signature.keys | type) == "array" and
+				(.signature.keys | length > 0 and all(type == "string" and . != "")) and
+				([.signature.payload, .signature.signature] | all(. == null or type == "string")))
+				then empty else "signature: it needs keys, payload and signature" end)
 		end' "$1" 2>/dev/null || echo "the release is not JSON"
 }
 
