@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/clawft/infra/lab/flock"
 )
 
 // work is what the directories of unfinished images begin with.
@@ -78,11 +79,12 @@ func ensure(ctx context.Context, cache string, wanted []base, progress func(stri
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the cache's directory: %w", err)
 	}
-	unlock, err := lock(filepath.Join(dir, "lock"))
+	// Two processes of a checkout would make the same image.
+	lock, err := flock.Wait(ctx, filepath.Join(dir, "lock"))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("locking the base images: %w", err)
 	}
-	defer unlock()
+	defer lock.Release()
 
 	contexts := map[string]string{}
 	for _, b := range wanted {
@@ -172,17 +174,4 @@ func (b base) dropOthers(dir string) error {
 		}
 	}
 	return nil
-}
-
-// lock keeps two processes of a checkout from making the same image.
-func lock(path string) (func(), error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("locking the base images: %w", err)
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("locking the base images: %w", err)
-	}
-	return func() { file.Close() }, nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/clawft/infra/lab/flock"
 )
 
 const (
@@ -41,7 +43,7 @@ type Daemon struct {
 	opts    Options
 	process *exec.Cmd // nil if another process started it
 	exited  chan struct{}
-	use     *lock
+	use     *flock.Lock
 }
 
 // Start returns once the daemon accepts builds. It starts one unless a live
@@ -57,7 +59,7 @@ func Start(ctx context.Context, opts Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer turn.release()
+	defer turn.Release()
 
 	use, alone, err := beginUse(opts.Dir)
 	if err != nil {
@@ -70,7 +72,7 @@ func Start(ctx context.Context, opts Options) (*Daemon, error) {
 		err = d.join(ctx)
 	}
 	if err != nil {
-		use.release()
+		use.Release()
 		return nil, err
 	}
 	return d, nil
@@ -89,8 +91,8 @@ func (d *Daemon) Close() error {
 	if err != nil {
 		return err
 	}
-	defer turn.release()
-	last, err := d.use.endUse()
+	defer turn.Release()
+	last, err := endUse(d.use)
 	if err != nil || !last {
 		return err
 	}
@@ -114,12 +116,12 @@ func Stop(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer turn.release()
+	defer turn.Release()
 	use, alone, err := beginUse(dir)
 	if err != nil {
 		return err
 	}
-	defer use.release()
+	defer use.Release()
 	if !alone {
 		return fmt.Errorf("stopping BuildKit in %s: %w", dir, ErrInUse)
 	}

@@ -72,7 +72,7 @@ RUN ["/step", "wait"]
 		t.Fatal("the build step ended with the daemon: there is nothing to clear away, and this test shows nothing")
 	}
 	// This process would otherwise count as a live user.
-	d.use.release()
+	d.use.Release()
 
 	if err := Stop(t.Context(), opts.Dir); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func start(t *testing.T, opts Options) *Daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		d.use.release()
+		d.use.Release()
 		if err := Stop(context.Background(), opts.Dir); err != nil && !strings.Contains(err.Error(), "uses it") {
 			t.Error(err)
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/clawft/infra/lab/flock"
 )
 
 // Packages are the Debian packages that building the image needs on the
@@ -36,11 +38,11 @@ func (m *Manager) EnsureImage(ctx context.Context, progress func(string)) error 
 		return err
 	}
 	// Two labs of one checkout, or two test binaries, share the cache.
-	unlock, err := lockFile(ctx, filepath.Join(m.cache, "machine.lock"))
+	lock, err := flock.Wait(ctx, filepath.Join(m.cache, "machine.lock"))
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 
 	tarball := filepath.Join(m.cache, "machine-"+m.recipe+".tar")
 	if _, err := os.Stat(tarball); errors.Is(err, os.ErrNotExist) {

@@ -25,7 +25,7 @@ func Remove(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	defer locked.Close()
+	defer locked.Release()
 	machines, err := Machines(options)
 	if err != nil {
 		return err

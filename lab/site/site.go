@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/clawft/infra/lab/buildkit"
 	"github.com/clawft/infra/lab/engine"
+	"github.com/clawft/infra/lab/flock"
 	"github.com/clawft/infra/lab/machine"
 	"github.com/clawft/infra/lab/provider"
 	"github.com/clawft/infra/lab/provider/github"
@@ -59,7 +59,7 @@ type Site struct {
 	bases    map[string]string
 	buildkit *buildkit.Daemon
 	servers  *provider.Server
-	locked   *os.File
+	locked   *flock.Lock
 }
 
 // Dir is where the lab of a name keeps its things.
@@ -199,7 +199,7 @@ func (s *Site) Close() error {
 		failed = append(failed, s.Registry.Close())
 	}
 	if s.locked != nil {
-		failed = append(failed, s.locked.Close())
+		s.locked.Release()
 	}
 	return errors.Join(failed...)
 }

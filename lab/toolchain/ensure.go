@@ -46,7 +46,7 @@ func Ensure(ctx context.Context, root string, tool Tool, progress Progress) (str
 	if err != nil {
 		return "", err
 	}
-	defer lock.Close()
+	defer lock.Release()
 	if built(binary) {
 		return binary, nil // by the process that had the lock before
 	}

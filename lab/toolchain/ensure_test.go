@@ -124,7 +124,7 @@ func TestEnsureWaitsForAnotherBuild(t *testing.T) {
 			if err := os.WriteFile(binary, []byte("built by the other"), 0o755); err != nil {
 				t.Error(err)
 			}
-			other.Close()
+			other.Release()
 		}
 	})
 	if err != nil || got != binary {

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/clawft/infra/lab/flock"
 )
 
 // Hub holds repositories in a directory, as OWNER/NAME.git and OWNER/NAME.json.
@@ -152,16 +154,13 @@ func (h *Hub) transact(owner, name string, write bool, do func(*record) error) e
 // lock keeps other providers out, of this process and of others.
 func (h *Hub) lock() (unlock func(), err error) {
 	h.mu.Lock()
-	file, err := os.OpenFile(filepath.Join(h.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
-	}
+	lock, err := flock.Wait(context.Background(), filepath.Join(h.dir, ".lock"))
 	if err != nil {
 		h.mu.Unlock()
 		return nil, fmt.Errorf("locking the lab's GitHub: %w", err)
 	}
 	return func() {
-		file.Close() // which unlocks it
+		lock.Release()
 		h.mu.Unlock()
 	}, nil
 }

@@ -1,6 +1,7 @@
 package hcloud
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
+
+	"github.com/clawft/infra/lab/flock"
 )
 
 // state is everything that exists in a cloud, by ID. It holds no secret:
@@ -119,14 +121,11 @@ func (s *store) transact(do func(*state) (write bool, err error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.path != "" {
-		lock, err := os.OpenFile(s.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+		lock, err := flock.Wait(context.Background(), s.path+".lock")
 		if err != nil {
-			return fmt.Errorf("opening the cloud's lock: %w", err)
-		}
-		defer lock.Close()
-		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 			return fmt.Errorf("locking the cloud's state: %w", err)
 		}
+		defer lock.Release()
 	}
 	st, err := s.load()
 	if err != nil {
