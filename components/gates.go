@@ -1,19 +1,10 @@
 package components
 
 import (
-	"encoding/json"
-	"fmt"
-
-	"github.com/pulumi/pulumi-command/sdk/go/command/local"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/clawft/infra/gate/proof"
-	"github.com/clawft/infra/registry"
 )
-
-// gateProgram runs the gates. Its import path, unlike a path of the file system,
-// is the same from every directory of every checkout.
-const gateProgram = "go run github.com/clawft/infra/gate"
 
 // GatesArgs says what has to be true of an image.
 type GatesArgs struct {
@@ -79,44 +70,13 @@ func NewGates(ctx *pulumi.Context, name string, args *GatesArgs, opts ...pulumi.
 		if gate.skip {
 			continue
 		}
-		command, err := local.NewCommand(ctx, name+"-"+gate.name, &local.CommandArgs{
-			Create: pulumi.String(gateProgram + " " + gate.name),
-			Stdin:  args.document(gates.Digest, gate.proof).ToStringPtrOutput(),
-			// What it prints is in the stack's state, and an error says it all.
-			Logging:                local.LoggingStderr,
-			AddPreviousOutputInEnv: pulumi.Bool(false),
-		}, pulumi.Parent(gates))
+		found, err := runGate(ctx, name, gate.name, gateDocument(args.Repository, gates.Digest, args.Credentials, nil,
+			func(image proof.Image, _ string) any { return gate.proof(image) }), gates)
 		if err != nil {
-			return nil, fmt.Errorf("registering the gate %s: %w", gate.name, err)
+			return nil, err
 		}
-		gates.Digest = proven(gates.Digest, command)
+		gates.Digest = proven(gates.Digest, found)
 	}
 	gates.Ref = pulumi.Sprintf("%s@%s", args.Repository, gates.Digest)
 	return gates, ctx.RegisterResourceOutputs(gates, pulumi.Map{"digest": gates.Digest, "ref": gates.Ref})
-}
-
-// proven is a digest that is known once a gate has let it pass.
-func proven(digest pulumi.StringOutput, gate *local.Command) pulumi.StringOutput {
-	return pulumi.All(digest, gate.Stdout).ApplyT(func(all []any) string {
-		return all[0].(string)
-	}).(pulumi.StringOutput)
-}
-
-// document is what a gate reads. It is secret if there is a login in it.
-func (args *GatesArgs) document(digest pulumi.StringOutput, of func(proof.Image) any) pulumi.StringOutput {
-	inputs := []any{digest}
-	if args.Credentials != nil {
-		inputs = append(inputs, args.Credentials.Password)
-	}
-	return pulumi.All(inputs...).ApplyT(func(all []any) (string, error) {
-		image := proof.Image{Repository: args.Repository, Digest: all[0].(string)}
-		if args.Credentials != nil {
-			image.Login = &registry.Login{Username: args.Credentials.Username, Password: all[1].(string)}
-		}
-		text, err := json.Marshal(of(image))
-		if err != nil {
-			return "", fmt.Errorf("encoding a gate's document: %w", err)
-		}
-		return string(text), nil
-	}).(pulumi.StringOutput)
 }

@@ -24,6 +24,9 @@ type GatewayArgs struct {
 	Secrets pulumi.StringMapInput
 	// PullCredentials is nil for a public package.
 	PullCredentials *RegistryCredentials
+	// Signature is a signature.Proof as JSON, from Signature.Proof: what the host
+	// demands before it starts the image. Nil demands nothing.
+	Signature pulumi.StringInput
 	// Port is where the gateway listens inside its container.
 	Port int
 	// MemoryMiB and Pids limit the container.
@@ -93,9 +96,13 @@ func (args *GatewayArgs) release() pulumi.StringOutput {
 	if secrets == nil {
 		secrets = pulumi.StringMap{}
 	}
-	inputs := []any{args.Image, secrets}
+	none := pulumi.String("").ToStringOutput()
+	inputs := []any{args.Image, secrets, none, none}
 	if args.PullCredentials != nil {
-		inputs = append(inputs, args.PullCredentials.Password)
+		inputs[2] = args.PullCredentials.Password
+	}
+	if args.Signature != nil {
+		inputs[3] = args.Signature
 	}
 	document := pulumi.All(inputs...).ApplyT(func(all []any) (string, error) {
 		release := cloudinit.Release{
@@ -115,6 +122,11 @@ func (args *GatewayArgs) release() pulumi.StringOutput {
 				Address:  args.PullCredentials.Server,
 				Username: args.PullCredentials.Username,
 				Password: all[2].(string),
+			}
+		}
+		if args.Signature != nil {
+			if err := json.Unmarshal([]byte(all[3].(string)), &release.Signature); err != nil {
+				return "", fmt.Errorf("reading the image's signature: %w", err)
 			}
 		}
 		return release.JSON()

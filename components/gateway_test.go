@@ -55,6 +55,9 @@ func withSecrets(args *GatewayArgs) {
 	args.PullCredentials = &RegistryCredentials{Server: "ghcr.io", Username: "puller", Password: pulumi.String(canary + "-registry")}
 }
 
+// demanded is a signature.Proof as JSON, of a key and of something.
+const demanded = `{"keys":["-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEs0dkk0Ak4WtawBTXkshsDXplTN6s\nT6hXVyFyiKscAiK7ShqzCudihP8o6KdCHyPeQ12SQNncD8Icr5HSDPegMg==\n-----END PUBLIC KEY-----\n"],"payload":"e30=","signature":"c2lnbmVk"}`
+
 func TestRelease(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -65,6 +68,7 @@ func TestRelease(t *testing.T) {
 			`"env":{},`},
 		{"with secrets and a registry that wants a login", withSecrets,
 			`"env":{"ANTHROPIC_API_KEY":"` + canary + `-env"},"registry":{"address":"ghcr.io","username":"puller","password":"` + canary + `-registry"},`},
+		{"with a signature", func(args *GatewayArgs) { args.Signature = pulumi.String(demanded) }, `"env":{},"signature":` + demanded + `,`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {

@@ -62,6 +62,11 @@ type settings struct {
 	SSHPrivateKey string `json:"sshPrivateKey" secret:"true"`
 	// Password or token that belongs to `image.username` and may push.
 	RegistryPassword string `json:"registryPassword" secret:"true"`
+	// Private key that signs what this stack builds: of the curve P-256, in PEM
+	// format and without a passphrase, as `openssl genpkey -algorithm EC -pkeyopt
+	// ec_paramgen_curve:P-256` makes one. Default: a key that is generated in the
+	// stack. One that is kept elsewhere too can outlive the stack.
+	SigningKey string `json:"signingKey" secret:"true"`
 	// Token with which the hosts pull a private image. Public images need none.
 	RegistryPullToken string `json:"registryPullToken" secret:"true"`
 	// Guards servers and their addresses against deletion, by Pulumi and by the
@@ -210,6 +215,7 @@ func (l *loader) check(given *settings) {
 	checkVersion(r, l.key("version"), given.Version)
 	given.Image.check(r, l.key("image"), given.Version, l.ctx.RootDirectory())
 	given.Image.checkLogins(r, l.key(""), given)
+	given.Image.checkKeys(r, l.key(""), given.SigningKey)
 	given.Gateway.check(r, l.key("gateway"))
 	checkSecrets(r, l.key("secrets"), given.Secrets)
 	given.Gateway.Config.checkVariables(r, l.key("gateway.config"), l.key("secrets"), given.Secrets)

@@ -92,7 +92,7 @@ func TestMinimalConfigTakesAllDefaults(t *testing.T) {
 func TestEverythingIsReportedAtOnceInOrder(t *testing.T) {
 	_, err := with(map[string]string{
 		"version": "v0.6.19",
-		"image":   "{repository: ghcr.io/Clawft/clawft, digest: '" + digest + "', platform: [linux/amd64]}",
+		"image":   "{repository: ghcr.io/clawft/clawft:1, digest: '" + digest + "', platform: [linux/amd64]}",
 		"gateway": "{port: 80, memory: 512, config: {gateway: {host: 127.0.0.1}}}",
 		"hosts":   "[{name: gw-1, address: 203.0.113.7}, {name: gw-1, hcloud: {typ: cax11}}]",
 	}).load(t, "dev")
@@ -104,7 +104,7 @@ func TestEverythingIsReportedAtOnceInOrder(t *testing.T) {
   clawft:hosts[1].hcloud.typ: got an unknown key; want "type"
   clawft:hosts[1].name: got "gw-1", the name of clawft:hosts[0]; want a name that no other host has
   clawft:image.platform: got an unknown key; want "platforms"
-  clawft:image.repository: got "ghcr.io/Clawft/clawft"; want ghcr.io/clawft/clawft: registries take lower case only
+  clawft:image.repository: got "ghcr.io/clawft/clawft:1"; want ghcr.io/clawft/clawft, without a tag: the version names the release
   clawft:sshPrivateKey: got nothing; want the private key that logs in to the existing machine gw-1: pulumi config set --stack dev --secret clawft:sshPrivateKey < ~/.ssh/id_ed25519
   clawft:version: got "v0.6.19"; want a semantic version without "v" and without build metadata, such as 0.6.19
   hcloud:token: got nothing; want an API token with read and write access to the Hetzner project: pulumi config set --stack dev --secret hcloud:token, or the environment variable HCLOUD_TOKEN`
@@ -192,7 +192,7 @@ func TestUnknownTopLevelKeys(t *testing.T) {
 	t.Setenv(pulumi.EnvConfig, `{"clawft:version":"0.6.19","clawft:gatway":"{}","clawft:colour":"red","other:gatway":"{}"}`)
 	_, err := with(nil).load(t, "dev")
 	checkProblems(t, err, []string{
-		"clawft:colour: got an unknown key; want one of actionsSecrets, gateway, github, hosts, image, protect, registryPassword, registryPullToken, secrets, ssh, sshPrivateKey, version",
+		"clawft:colour: got an unknown key; want one of actionsSecrets, gateway, github, hosts, image, protect, registryPassword, registryPullToken, secrets, signingKey, ssh, sshPrivateKey, version",
 		`clawft:gatway: got an unknown key; want "gateway"`,
 	})
 }

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -59,8 +58,11 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	ctx.Export("version", pulumi.String(cfg.Version))
-	ctx.Export("image", image)
-	ctx.Export("digest", digestOf(image))
+	ctx.Export("image", image.ref)
+	ctx.Export("digest", image.digest)
+	if image.signature != nil {
+		ctx.Export("publicKeys", image.signature.Keys)
+	}
 	ctx.Export("gateways", gateways)
 	if cfg.SSH.PrivateKey == nil && identity != nil {
 		ctx.Export("sshPrivateKey", identity.PrivateKey)
@@ -120,62 +122,78 @@ func stringOrNil(c *config.Config, key string) pulumi.StringPtrInput {
 	return pulumi.StringPtr(value)
 }
 
-// image returns repository@digest of what the hosts shall run. What this stack
-// builds or publishes is proven first; what is only deployed was proven by who
-// made it.
-func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []string, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
-	none := pulumi.StringOutput{}
-	digest, err := c.digest(ctx, commit, use)
+// release is the image that the hosts shall run.
+type release struct {
+	// digest is known once the image may be deployed, and ref is repository@digest.
+	digest, ref pulumi.StringOutput
+	// signature is nil where the hosts demand none.
+	signature *components.Signature
+}
+
+// image makes what the hosts shall run. What this stack builds or publishes is
+// proven first; what is only deployed was proven by who made it. Whatever has to
+// be signed is, before anything public is made of it.
+func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []string, use pulumi.ResourceOption) (release, error) {
+	digest, keys, err := c.digest(ctx, commit, use)
 	if err != nil {
-		return none, err
+		return release{}, err
 	}
-	if c.Image.Source == "" && !c.Image.Publish {
-		return pulumi.Sprintf("%s@%s", c.Image.Repository, digest), nil
+	if c.Image.Source != "" || c.Image.Publish {
+		gates, err := components.NewGates(ctx, "gateway", &components.GatesArgs{
+			Repository:   c.Image.Repository,
+			Digest:       digest,
+			Version:      c.Version,
+			Platforms:    c.Image.Platforms,
+			SizeLimitMiB: c.Image.SizeLimitMiB,
+			Smoke:        c.smoke(),
+			Unpublished:  c.Image.Publish,
+			Credentials:  c.Image.reader().component(),
+		}, use)
+		if err != nil {
+			return release{}, err
+		}
+		digest = gates.Digest
 	}
-	gates, err := components.NewGates(ctx, "gateway", &components.GatesArgs{
-		Repository:   c.Image.Repository,
-		Digest:       digest,
-		Version:      c.Version,
-		Platforms:    c.Image.Platforms,
-		SizeLimitMiB: c.Image.SizeLimitMiB,
-		Smoke:        c.smoke(),
-		Unpublished:  c.Image.Publish,
-		Credentials:  c.Image.reader().component(),
-	}, use)
+	signed, err := c.signature(ctx, digest, commit, keys, use)
 	if err != nil {
-		return none, err
+		return release{}, err
 	}
-	if !c.Image.Publish {
-		return gates.Ref, nil
+	if signed != nil {
+		digest = signed.Digest
 	}
-	publication, err := components.NewPublication(ctx, "gateway", &components.PublicationArgs{
-		Repository:      c.Image.Repository,
-		Digest:          gates.Digest,
-		Tags:            tags,
-		PushCredentials: c.Image.Push.component(),
-	}, use)
-	if err != nil {
-		return none, err
+	if c.Image.Publish {
+		publication, err := components.NewPublication(ctx, "gateway", &components.PublicationArgs{
+			Repository:      c.Image.Repository,
+			Digest:          digest,
+			Tags:            tags,
+			PushCredentials: c.Image.Push.component(),
+		}, use)
+		if err != nil {
+			return release{}, err
+		}
+		ctx.Export("published", publication.Refs)
 	}
-	ctx.Export("published", publication.Refs)
-	return gates.Ref, nil
+	return release{digest: digest, ref: pulumi.Sprintf("%s@%s", c.Image.Repository, digest), signature: signed}, nil
 }
 
 // digest returns the digest of the image: built from source, promoted from
-// another stack, or given.
-func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulumi.ResourceOption) (pulumi.StringOutput, error) {
+// another stack, or given. The keys are those that its signature may be by; there
+// are none where it need not have one.
+func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulumi.ResourceOption) (digest pulumi.StringOutput, keys []string, err error) {
 	switch {
 	case c.Image.Digest != "":
-		return pulumi.String(c.Image.Digest).ToStringOutput(), nil
+		return pulumi.String(c.Image.Digest).ToStringOutput(), c.Image.PublicKeys, nil
 	case c.Image.PromoteFrom != "":
-		digest, err := c.promoted(ctx)
-		return pulumi.String(digest).ToStringOutput(), err
+		from, err := c.promoted(ctx)
+		if len(c.Image.PublicKeys) > 0 {
+			from.publicKeys = c.Image.PublicKeys
+		}
+		return pulumi.String(from.digest).ToStringOutput(), from.publicKeys, err
 	}
 	inline := ""
 	if c.Image.Git() {
-		var err error
 		if inline, _, err = c.dockerfile(ctx); err != nil {
-			return pulumi.StringOutput{}, err
+			return digest, nil, err
 		}
 	}
 	image, err := components.NewImage(ctx, "gateway", &components.ImageArgs{
@@ -195,9 +213,9 @@ func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulum
 		PushCredentials: c.Image.Push.component(),
 	}, use)
 	if err != nil {
-		return pulumi.StringOutput{}, err
+		return digest, nil, err
 	}
-	return image.Digest, nil
+	return image.Digest, c.Image.PublicKeys, nil
 }
 
 // smoke says how the image is started before it is deployed; nil is not at all.
@@ -274,19 +292,23 @@ func (c *Config) servers() map[string]components.HcloudServer {
 
 // gateways deploys to the first host, the canary, and only when that one is
 // verified to all the others at once.
-func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image pulumi.StringOutput, use pulumi.ResourceOption) (pulumi.Map, error) {
+func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image release, use pulumi.ResourceOption) (pulumi.Map, error) {
 	document, err := c.Gateway.JSON()
 	if err != nil {
 		return nil, fmt.Errorf("rendering the gateway's config.json: %w", err)
 	}
+	var proof pulumi.StringInput
+	if image.signature != nil {
+		proof = image.signature.Proof
+	}
 	outputs := pulumi.Map{}
 	var canary *components.Gateway
 	for i, host := range hosts {
-		released := image
+		released := image.ref
 		if canary != nil {
 			// A component's DependsOn does not reach its children, and the canary's
 			// image is known only when it is verified: the data edge is the order.
-			released = pulumi.All(image, canary.Image).ApplyT(func(all []any) string {
+			released = pulumi.All(image.ref, canary.Image).ApplyT(func(all []any) string {
 				return all[0].(string)
 			}).(pulumi.StringOutput)
 		}
@@ -298,6 +320,7 @@ func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image p
 			Config:          document,
 			Secrets:         c.Environment(),
 			PullCredentials: c.Image.Pull.component(),
+			Signature:       proof,
 			Port:            c.Gateway.Port,
 			MemoryMiB:       c.Gateway.MemoryMiB,
 			Pids:            c.Gateway.Pids,
@@ -332,11 +355,4 @@ func tunnel(host *components.Host) pulumi.StringOutput {
 		port = fmt.Sprintf("-p %d ", host.Port)
 	}
 	return pulumi.Sprintf("ssh -N -L 8080:127.0.0.1:8080 %s%s@%s", port, host.User, host.Address)
-}
-
-func digestOf(image pulumi.StringOutput) pulumi.StringOutput {
-	return image.ApplyT(func(ref string) string {
-		_, digest, _ := strings.Cut(ref, "@")
-		return digest
-	}).(pulumi.StringOutput)
 }

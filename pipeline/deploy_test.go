@@ -1,7 +1,11 @@
 package pipeline
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
@@ -15,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/clawft/infra/internal/recorder"
+	"github.com/clawft/infra/signature"
 )
 
 // planted is in every secret that the plans are given.
@@ -223,16 +228,63 @@ func providerOutputs(t *testing.T) map[string]func(resource.PropertyMap) resourc
 	return map[string]func(resource.PropertyMap) resource.PropertyMap{
 		"docker-build:index:Image":         text(map[string]string{"digest": digest}),
 		"hcloud:index/primaryIp:PrimaryIp": text(map[string]string{"ipAddress": "203.0.113.11"}),
-		"command:local:Command":            text(map[string]string{"stdout": "proven"}),
+		"command:local:Command":            gateOutputs,
 		"command:remote:Command":           text(map[string]string{"stdout": "deployed"}),
 		"docker-build:index:Index":         text(map[string]string{"ref": "published"}),
 		"tls:index/privateKey:PrivateKey": func(resource.PropertyMap) resource.PropertyMap {
 			return resource.PropertyMap{
 				"privateKeyOpenssh": resource.MakeSecret(resource.NewProperty(private)),
+				"privateKeyPem":     resource.MakeSecret(resource.NewProperty(newSigningKey(t))),
 				"publicKeyOpenssh":  resource.NewProperty(public + "\n"),
 			}
 		},
 	}
+}
+
+// gateOutputs is what a gate prints: a signature, if it is about one.
+func gateOutputs(inputs resource.PropertyMap) resource.PropertyMap {
+	found := "proven"
+	gate := inputs["create"].StringValue()
+	if strings.HasSuffix(gate, " attest") || strings.HasSuffix(gate, " signed") {
+		found = signedBy(inputs["stdin"])
+	}
+	return resource.PropertyMap{"stdout": resource.NewProperty(found)}
+}
+
+// signedBy answers a gate's document with a signature by the keys in it.
+func signedBy(stdin resource.PropertyValue) string {
+	if stdin.IsSecret() {
+		stdin = stdin.SecretValue().Element
+	}
+	var document struct {
+		Key  string
+		Keys []string
+	}
+	if !stdin.IsString() || json.Unmarshal([]byte(stdin.StringValue()), &document) != nil {
+		return "" // unknown, in a preview
+	}
+	if key, err := signature.ParseKey(document.Key); err == nil && len(document.Keys) == 0 {
+		document.Keys = []string{key.Public().String()}
+	}
+	text, err := json.Marshal(signature.Proof{Keys: document.Keys, Image: signature.Image{Payload: []byte("of " + digest)}})
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// newSigningKey returns a private key in PEM format.
+func newSigningKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // testKeyPair is always the same pair, for the golden plans.

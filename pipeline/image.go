@@ -17,8 +17,8 @@ import (
 // Image is the gateway's image and where it comes from: exactly one of Source,
 // Digest and PromoteFrom.
 type Image struct {
-	// Registry and repository, in lower case and without a tag, such as
-	// ghcr.io/clawft/clawft. Required.
+	// Registry and repository, without a tag, such as ghcr.io/clawft/clawft.
+	// Capital letters become lower case, as registries demand. Required.
 	Repository string `json:"repository"`
 	// What to build: the URL of a git repository, or a local directory, relative
 	// to the project's.
@@ -49,6 +49,13 @@ type Image struct {
 	// and latest if no higher stable release of that line is published. One stack
 	// should: a version is published once, and never with other content.
 	Publish bool `json:"publish" default:"false"`
+	// Sign the image that this stack builds, and attest what it is made of and
+	// built from. The hosts then start no image that is not signed.
+	Sign bool `json:"sign" default:"true"`
+	// Public keys in PEM format: the hosts start only an image that one of them
+	// has signed. Default: the public half of `signingKey`, the key that this
+	// stack signs with, or the keys of the stack in promoteFrom.
+	PublicKeys []string `json:"publicKeys"`
 	// Digest of an image that exists, to deploy instead of building one.
 	Digest string `json:"digest"`
 	// Stack whose image is deployed instead of building one, as
@@ -62,6 +69,8 @@ type Image struct {
 
 	// Subdirectory of a git source: what stands behind #ref: in its URL.
 	Subdirectory string `json:"-"`
+	// SigningKey is nil if one is to be generated.
+	SigningKey pulumi.StringInput `json:"-"`
 	// Push is nil if the stack gives no credentials to push with.
 	Push *RegistryLogin `json:"-"`
 	// Pull is nil if the image is public.
@@ -180,6 +189,8 @@ var ownArguments = []string{"VERSION", "REVISION", "CREATED", "SOURCE", "BUILDKI
 func isGitURL(source string) bool { return gitURLPattern.MatchString(source) }
 
 func (i *Image) check(r *report, path, version, root string) {
+	// GitHub's names of owners and repositories may have capital letters.
+	i.Repository = strings.ToLower(i.Repository)
 	checkRepository(r, path+".repository", i.Repository)
 	i.checkOrigin(r, path)
 	if i.Source != "" {
@@ -216,8 +227,6 @@ func checkRepository(r *report, path, repository string) {
 		r.wrong(path, quote(repository), "%s here, and the digest in the image's key digest", name)
 	case untagged != name && hasPath:
 		r.wrong(path, quote(repository), "%s, without a tag: the version names the release", untagged)
-	case repository != strings.ToLower(repository):
-		r.wrong(path, quote(repository), "%s: registries take lower case only", strings.ToLower(repository))
 	case hasPath && !strings.ContainsAny(registry, ".:") && registry != "localhost":
 		r.wrong(path, quote(repository), "the registry in front, such as docker.io/%s", repository)
 	case !repositoryPattern.MatchString(repository) || len(repository) > 255:
@@ -392,6 +401,7 @@ func (i *Image) complete(s *settings) {
 	if i.Cache.Ref == "" && slices.Contains([]string{"auto", "registry"}, i.Cache.Type) {
 		i.Cache.Ref = i.Repository + ":buildcache"
 	}
+	i.completeKeys(s.SigningKey)
 	server, _, _ := strings.Cut(i.Repository, "/")
 	if s.RegistryPassword != "" {
 		i.Push = newRegistryLogin(server, i.Username, s.RegistryPassword)

@@ -158,6 +158,21 @@ func TestCaches(t *testing.T) {
 	}
 }
 
+// GitHub names the repository Weave-Logic-AI/ClawFT, and GHCR takes lower case.
+func TestRepositoriesAreLowerCase(t *testing.T) {
+	cfg, err := with(map[string]string{"image": "{repository: GHCR.io/Weave-Logic-AI/ClawFT, source: src}"}).load(t, "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "ghcr.io/weave-logic-ai/clawft"
+	if got := cfg.Image.Repository; got != want {
+		t.Errorf("the repository is %q, want %q", got, want)
+	}
+	if got := cfg.Image.Cache.Ref; got != want+":buildcache" {
+		t.Errorf("the cache is %q", got)
+	}
+}
+
 func TestRegistriesByAddress(t *testing.T) {
 	for _, repository := range []string{"172.30.0.1:5000/clawft/clawft", "localhost/clawft", "registry.example.org/a/b-c/d.e__f"} {
 		_, err := with(map[string]string{"image": "{repository: '" + repository + "', digest: '" + digest + "'}"}).load(t, "dev")

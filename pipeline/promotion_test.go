@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,6 +44,41 @@ func TestPromotion(t *testing.T) {
 		if !strings.Contains(stdin, published+"@"+digest) {
 			t.Errorf("%s does not deploy what the other stack runs: %s", name, stdin)
 		}
+	}
+}
+
+// What another stack's hosts demand of an image, this one's demand too.
+func TestPromotedImagesAreSigned(t *testing.T) {
+	_, theirs := signingKeyPair(t)
+	_, ours := signingKeyPair(t)
+	for _, test := range []struct {
+		name       string
+		publicKeys []any
+		want       string
+	}{
+		{"by who built it", nil, theirs},
+		{"by whom this stack trusts", []any{ours}, ours},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := promoting(t, map[string]any{"image": published + "@" + digest, "version": "0.6.19", "publicKeys": []any{theirs}})
+			if test.publicKeys != nil {
+				setPath(t, r, "clawft:image", "publicKeys", test.publicKeys)
+			}
+			if err := r.Run(Deploy); err != nil {
+				t.Fatal(err)
+			}
+			stdin := r.Find("command:local:Command", "gateway-signed").Inputs["stdin"].StringValue()
+			var document struct{ Keys []string }
+			if err := json.Unmarshal([]byte(stdin), &document); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(document.Keys, []string{test.want}) {
+				t.Errorf("demanded is a signature by %q, want %q", document.Keys, test.want)
+			}
+			if !waitsFor(t, r, "command:remote:Command", "gw-1-release", "stdin", "gateway-signed") {
+				t.Error("it is deployed without that signature")
+			}
+		})
 	}
 }
 

@@ -183,19 +183,24 @@ func TestGatesComeFirst(t *testing.T) {
 		gates       []string
 		edges       []edge
 	}{
-		{"published", "prod", nil, []string{"gateway-size", "gateway-smoke", "gateway-unpublished"}, []edge{
+		{"published", "prod", nil, []string{"gateway-attest", "gateway-size", "gateway-smoke", "gateway-unpublished"}, []edge{
 			{command, "gateway-size", "stdin", "gateway-build"},
 			{command, "gateway-smoke", "stdin", "gateway-size"},
 			{command, "gateway-unpublished", "stdin", "gateway-smoke"},
+			{command, "gateway-attest", "stdin", "gateway-unpublished"},
+			{index, "gateway-tag-0.6.19", "sources", "gateway-attest"},
+			{index, "gateway-tag-latest", "sources", "gateway-attest"},
+			{release, "gw-1-release", "stdin", "gateway-attest"},
+		}},
+		{"not published", "prod", map[string]any{"publish": false}, []string{"gateway-attest", "gateway-size", "gateway-smoke"}, []edge{
+			{release, "gw-1-release", "stdin", "gateway-attest"},
+		}},
+		{"not signed", "prod", map[string]any{"sign": false}, []string{"gateway-size", "gateway-smoke", "gateway-unpublished"}, []edge{
 			{index, "gateway-tag-0.6.19", "sources", "gateway-unpublished"},
-			{index, "gateway-tag-latest", "sources", "gateway-unpublished"},
 			{release, "gw-1-release", "stdin", "gateway-unpublished"},
 		}},
-		{"not published", "prod", map[string]any{"publish": false}, []string{"gateway-size", "gateway-smoke"}, []edge{
-			{release, "gw-1-release", "stdin", "gateway-smoke"},
-		}},
-		{"not started here", "dev", nil, []string{"gateway-size"}, []edge{
-			{release, "gw-dev-release", "stdin", "gateway-size"},
+		{"not started here", "dev", nil, []string{"gateway-attest", "gateway-size"}, []edge{
+			{release, "gw-dev-release", "stdin", "gateway-attest"},
 		}},
 		{"given", "dev", map[string]any{"source": "", "ref": "", "digest": digest}, nil, nil},
 		{"given and published", "prod", map[string]any{"source": "", "ref": "", "digest": digest},
