@@ -1,11 +1,6 @@
 package cloudinit
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/signature"
 )
 
@@ -97,7 +93,8 @@ func TestDeployChecksItsInput(t *testing.T) {
 
 // The host has the last word about a signature, whoever calls deploy with what.
 func TestSignaturesAreChecked(t *testing.T) {
-	key, stranger := newKey(t), newKey(t)
+	key, _ := testkey.New(t)
+	stranger, _ := testkey.New(t)
 	release := testRelease()
 	_, digest, _ := strings.Cut(release.Image, "@")
 	other := "sha256:" + strings.Repeat("1", 64)
@@ -152,23 +149,6 @@ func TestSignaturesAreChecked(t *testing.T) {
 			}
 		})
 	}
-}
-
-func newKey(t *testing.T) *signature.Key {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := signature.ParseKey(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 func TestSecretsAreRedacted(t *testing.T) {

@@ -1,11 +1,7 @@
 package pipeline
 
 import (
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
@@ -19,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/clawft/infra/internal/recorder"
+	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/signature"
 )
 
@@ -216,6 +213,7 @@ func providerFunctions() map[string]func(resource.PropertyMap) (resource.Propert
 // providerOutputs compute what providers would.
 func providerOutputs(t *testing.T) map[string]func(resource.PropertyMap) resource.PropertyMap {
 	private, public := testKeyPair(t)
+	_, signing := testkey.New(t)
 	text := func(outputs map[string]string) func(resource.PropertyMap) resource.PropertyMap {
 		return func(resource.PropertyMap) resource.PropertyMap {
 			computed := resource.PropertyMap{}
@@ -234,7 +232,7 @@ func providerOutputs(t *testing.T) map[string]func(resource.PropertyMap) resourc
 		"tls:index/privateKey:PrivateKey": func(resource.PropertyMap) resource.PropertyMap {
 			return resource.PropertyMap{
 				"privateKeyOpenssh": resource.MakeSecret(resource.NewProperty(private)),
-				"privateKeyPem":     resource.MakeSecret(resource.NewProperty(newSigningKey(t))),
+				"privateKeyPem":     resource.MakeSecret(resource.NewProperty(signing)),
 				"publicKeyOpenssh":  resource.NewProperty(public + "\n"),
 			}
 		},
@@ -271,20 +269,6 @@ func signedBy(stdin resource.PropertyValue) string {
 		return ""
 	}
 	return string(text)
-}
-
-// newSigningKey returns a private key in PEM format.
-func newSigningKey(t *testing.T) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // testKeyPair is always the same pair, for the golden plans.

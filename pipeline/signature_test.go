@@ -5,17 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/signature"
 )
 
 // signingKeyPair returns a private key and its public half, in PEM format.
 func signingKeyPair(t *testing.T) (private, public string) {
 	t.Helper()
-	private = newSigningKey(t)
-	key, err := signature.ParseKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, private := testkey.New(t)
 	return private, key.Public().String()
 }
 

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// ErrNone says that none of some signatures is a valid one.
-var ErrNone = errors.New("there is no valid signature")
+// ErrNone says that an image does not have the signature that it should.
+var ErrNone = errors.New("it is not signed by a key that is trusted")
 
 // imageType marks a payload as a statement about an image.
 const imageType = "cosign container image signature"
@@ -79,13 +80,13 @@ func (i Image) Verify(ctx context.Context, digest string, keys ...PublicKey) err
 // by one of the keys. Without any, the error is an ErrNone that says what is
 // wrong with each.
 func Find(ctx context.Context, signatures []Image, digest string, keys ...PublicKey) (Image, error) {
-	problems := []error{ErrNone}
-	for _, candidate := range signatures {
+	problems := []string{fmt.Sprintf("it has %d signatures", len(signatures))}
+	for n, candidate := range signatures {
 		err := candidate.Verify(ctx, digest, keys...)
 		if err == nil {
 			return candidate, nil
 		}
-		problems = append(problems, err)
+		problems = append(problems, fmt.Sprintf("number %d: %v", n+1, err))
 	}
-	return Image{}, errors.Join(problems...)
+	return Image{}, fmt.Errorf("%w (%s)", ErrNone, strings.Join(problems, "; "))
 }

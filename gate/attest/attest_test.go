@@ -1,12 +1,7 @@
 package attest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -26,30 +21,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/clawft/infra/gate/proof"
+	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/registry"
 	"github.com/clawft/infra/signature"
 )
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
-
-// newKey returns a private key in PEM format, and its public half.
-func newKey(t *testing.T) (string, signature.PublicKey) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	key, err := signature.ParseKey(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text, key.Public()
-}
 
 // pushed puts an image for two platforms into a registry of its own.
 func pushed(t *testing.T) (*registry.Repository, proof.Image) {
@@ -116,7 +93,8 @@ func attested(t *testing.T, attest Attest) signature.Proof {
 
 func TestAttest(t *testing.T) {
 	repository, image := pushed(t)
-	private, public := newKey(t)
+	key, private := testkey.New(t)
+	public := key.Public()
 	t.Setenv("GITHUB_ACTIONS", "")
 	attest := Attest{Image: image, Key: private, Build: Build{
 		Source: "https://github.com/weave-logic-ai/clawft.git", Ref: "v0.6.19", Commit: commit, Version: "0.6.19",
@@ -168,7 +146,8 @@ func TestAttest(t *testing.T) {
 	}
 
 	// Another key signs beside it.
-	otherPrivate, other := newKey(t)
+	otherKey, otherPrivate := testkey.New(t)
+	other := otherKey.Public()
 	attest.Key, attest.Keys = otherPrivate, []string{other.String(), public.String()}
 	if rotated := attested(t, attest); !slices.Equal(rotated.Keys, attest.Keys) || rotated.Verify(t.Context(), image.Digest, other) != nil {
 		t.Errorf("a new key's signature is %+v", rotated)
@@ -237,8 +216,9 @@ func TestThisRun(t *testing.T) {
 // What strangers attach counts for nothing.
 func TestStatementsOfOthers(t *testing.T) {
 	repository, image := pushed(t)
-	_, public := newKey(t)
-	strangers, _ := newKey(t)
+	key, _ := testkey.New(t)
+	public := key.Public()
+	_, strangers := testkey.New(t)
 	attested(t, Attest{Image: image, Key: strangers})
 	for _, attachment := range []registry.Attachment{
 		{MediaType: envelopeType, Content: []byte("not JSON")},
@@ -255,7 +235,7 @@ func TestStatementsOfOthers(t *testing.T) {
 
 func TestAttestRefuses(t *testing.T) {
 	_, image := pushed(t)
-	private, _ := newKey(t)
+	_, private := testkey.New(t)
 	missing := image
 	missing.Digest = "sha256:" + strings.Repeat("1", 64)
 	for _, test := range []struct {

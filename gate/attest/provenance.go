@@ -8,10 +8,10 @@ import (
 
 const (
 	// buildType says how to read the parameters.
-	buildType = "https://github.com/clawft/infra/blob/main/docs/provenance.md"
+	buildType = "https://github.com/clawft/infra/blob/main/docs/signatures.md#provenance"
 	// localBuilder is who builds outside of GitHub Actions: some machine, of which
 	// nothing is claimed.
-	localBuilder = buildType + "#a-build-on-some-machine"
+	localBuilder = "https://github.com/clawft/infra/blob/main/docs/signatures.md#a-build-on-some-machine"
 )
 
 // Build is what an image was built from, as the pipeline that built it knows it.
@@ -86,11 +86,19 @@ func (b Build) provenance(by run) provenance {
 	}}
 	if b.Commit != "" {
 		p.BuildDefinition.ResolvedDependencies = append(p.BuildDefinition.ResolvedDependencies, dependency{
-			Name: "source", URI: "git+" + strings.TrimPrefix(b.Source, "git+") + "@" + b.Commit,
+			Name: "source", URI: sourceURI(b.Source) + "@" + b.Commit,
 			Digest: map[string]string{"gitCommit": b.Commit},
 		})
 	}
 	p.RunDetails.Builder.ID = by.builder
 	p.RunDetails.Metadata.InvocationID = by.invocation
 	return p
+}
+
+// sourceURI says of a URL that it is a git repository's, as SPDX does.
+func sourceURI(url string) string {
+	if strings.HasPrefix(url, "http") {
+		return "git+" + url
+	}
+	return url
 }

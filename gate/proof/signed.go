@@ -3,7 +3,6 @@ package proof
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/clawft/infra/registry"
@@ -39,14 +38,9 @@ func (s *Signed) Run(ctx context.Context) (string, error) {
 		return "", s.Explain(err)
 	}
 	found, err := signature.Find(ctx, signatures, s.Digest, keys...)
-	switch {
-	case err == nil:
-	case len(signatures) == 0:
-		return "", fmt.Errorf("%s@%s is not signed, and clawft:image.publicKeys demands that it is; "+
-			"deploy an image that is signed by one of these keys", s.Repository, s.Digest)
-	case errors.Is(err, signature.ErrNone):
-		return "", fmt.Errorf("of the %d signatures of %s@%s none is valid; deploy an image that is signed by one of the keys "+
-			"of clawft:image.publicKeys, or add the key that signs: %w", len(signatures), s.Repository, s.Digest, err)
+	if err != nil {
+		return "", fmt.Errorf("%s@%s may not be deployed: %w; deploy an image that is signed by one of the keys of clawft:image.publicKeys, "+
+			"or add the key that signs", s.Repository, s.Digest, err)
 	}
 	text, err := json.Marshal(signature.Proof{Keys: s.Keys, Image: found})
 	if err != nil {

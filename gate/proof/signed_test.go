@@ -1,40 +1,21 @@
 package proof
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"slices"
 	"testing"
 
+	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/registry"
 	"github.com/clawft/infra/signature"
 )
 
-func newKey(t *testing.T) *signature.Key {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := signature.ParseKey(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 func TestSigned(t *testing.T) {
 	repository := serve(t)
 	image := Image{Repository: repository, Digest: publish(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))}
-	key, stranger, next := newKey(t), newKey(t), newKey(t)
+	key, _ := testkey.New(t)
+	stranger, _ := testkey.New(t)
+	next, _ := testkey.New(t)
 	opened, err := registry.Open(repository, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -52,13 +33,13 @@ func TestSigned(t *testing.T) {
 	trusted := Signed{Image: image, Keys: []string{next.Public().String(), key.Public().String()}}
 
 	_, err = trusted.Run(t.Context())
-	wantError(t, err, repository+"@"+image.Digest+" is not signed", "clawft:image.publicKeys")
+	wantError(t, err, repository+"@"+image.Digest+" may not be deployed", "it has 0 signatures", "clawft:image.publicKeys")
 
 	sign(stranger, image.Digest)
 	// A good signature, but of something else, that was moved here.
 	sign(key, "sha256:1111111111111111111111111111111111111111111111111111111111111111")
 	_, err = trusted.Run(t.Context())
-	wantError(t, err, "of the 2 signatures", "none is valid", "by none of the 2 keys", "another image, sha256:1111")
+	wantError(t, err, "it has 2 signatures", "number 1: it is by none of the 2 keys", "number 2: it is a signature of another image, sha256:1111")
 
 	sign(key, image.Digest)
 	text, err := trusted.Run(t.Context())
