@@ -75,16 +75,12 @@ func (c *container) start(ctx context.Context) error {
 	if _, err := docker(ctx, nil, "start", c.name); err != nil {
 		return err
 	}
-	state, err := c.state(ctx)
-	if err != nil {
-		return err
-	}
-	// A container that has ended already publishes nothing any more.
-	if !state.Running {
-		return state.exited()
-	}
 	addresses, err := docker(ctx, nil, "port", c.name, fmt.Sprintf("%d/tcp", port))
 	if err != nil {
+		// A container that has ended already publishes nothing any more.
+		if state, stateErr := c.state(ctx); stateErr == nil && !state.Running {
+			return state.exited()
+		}
 		return err
 	}
 	c.address, _, _ = strings.Cut(addresses, "\n")
