@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/clawft/infra/lab/stack"
 	"github.com/clawft/infra/lab/toolchain"
 	"github.com/clawft/infra/pipeline"
+	"github.com/clawft/infra/registry"
 )
 
 // labStack is the full name of the lab's stack in its own backend.
@@ -25,9 +27,10 @@ const labStack = "organization/" + stack.Project + "/" + site.StackName
 // hosts: what it would run is its output.
 func promotion(t *testing.T) {
 	repository, digest, _ := strings.Cut(tested.hosts(t).All()[0].Image, "@")
+	login := serveRegistry(t)
 
 	t.Run("the same digest", func(t *testing.T) {
-		promoted := promotedStack(t, labStack, second, repository)
+		promoted := promotedStack(t, labStack, second, repository, login)
 		if _, err := promoted.Preview(t.Context(), optpreview.SuppressProgress()); err != nil {
 			t.Fatal(err)
 		}
@@ -41,6 +44,10 @@ func promotion(t *testing.T) {
 		if got, want := result.Outputs["image"].Value, repository+"@"+digest; got != want {
 			t.Errorf("the image is %v, want %s", got, want)
 		}
+		// By the key of the stack that built it, which was verified.
+		if got, want := fmt.Sprint(result.Outputs["publicKeys"].Value), fmt.Sprint(publicKeys(t)); got != want {
+			t.Errorf("a signature is demanded by %s, want %s", got, want)
+		}
 	})
 	for _, test := range []struct {
 		name, from, version, repository string
@@ -53,7 +60,7 @@ func promotion(t *testing.T) {
 		{"an unknown stack", "organization/clawft/nowhere", second, repository, []string{"organization/clawft/nowhere"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := promotedStack(t, test.from, test.version, test.repository).Up(t.Context(), optup.SuppressProgress())
+			_, err := promotedStack(t, test.from, test.version, test.repository, login).Up(t.Context(), optup.SuppressProgress())
 			if err == nil {
 				t.Fatal("it was promoted")
 			}
@@ -63,7 +70,7 @@ func promotion(t *testing.T) {
 }
 
 // promotedStack opens a stack that promotes from another one.
-func promotedStack(t *testing.T, from, version, repository string) *stack.Stack {
+func promotedStack(t *testing.T, from, version, repository string, login *registry.Login) *stack.Stack {
 	t.Helper()
 	servers, err := provider.Set{"command": command.New(), "tls": tls.New()}.Serve(t.Context())
 	if err != nil {
@@ -89,6 +96,8 @@ func promotedStack(t *testing.T, from, version, repository string) *stack.Stack 
 			"clawft:version":           {Text: version},
 			"clawft:image.repository":  {Text: repository},
 			"clawft:image.promoteFrom": {Text: from},
+			"clawft:image.username":    {Text: login.Username},
+			"clawft:registryPullToken": {Text: login.Password, Secret: true},
 		},
 		Program: pipeline.Deploy,
 	})

@@ -112,6 +112,7 @@ func TestImage(t *testing.T) {
 			}
 		})
 	}
+	t.Run("bill of materials", func(t *testing.T) { checkBillOfMaterials(t, billOfMaterials(t, build.Layout)) })
 	t.Run("started", func(t *testing.T) { checkContainer(t, images["linux/"+engineArch(t)]) })
 }
 
