@@ -69,13 +69,11 @@ func NewSignature(ctx *pulumi.Context, name string, args *SignatureArgs, opts ..
 	if err != nil {
 		return nil, err
 	}
-	found, err := runGate(ctx, name, gate, document, signed)
+	// Public, although what the gate reads is secret.
+	signed.Proof, err = runGate(ctx, name, gate, document, signed)
 	if err != nil {
 		return nil, err
 	}
-	// A command's output counts as secret because its input is. This one is public
-	// by nature, and would hide what was deployed.
-	signed.Proof = pulumi.Unsecret(found).(pulumi.StringOutput)
 	signed.Digest = proven(args.Digest.ToStringOutput(), signed.Proof)
 	signed.Ref = pulumi.Sprintf("%s@%s", args.Repository, signed.Digest)
 	signed.Keys = signed.Proof.ApplyT(func(text string) ([]string, error) {
