@@ -75,6 +75,7 @@ func (a *Attest) attest(ctx context.Context, repository *registry.Repository, im
 	if err != nil {
 		return err
 	}
+	var missing []registry.Attachment
 	for _, made := range []struct {
 		predicate string
 		make      func() (any, error)
@@ -90,11 +91,17 @@ func (a *Attest) attest(ctx context.Context, repository *registry.Repository, im
 			return err
 		}
 		statement := Statement{Type: statementType, Subject: subjects, PredicateType: made.predicate, Predicate: predicate}
-		if err := statement.attach(ctx, repository, a.Digest, key); err != nil {
+		attachment, err := statement.sign(ctx, key)
+		if err != nil {
 			return err
 		}
+		missing = append(missing, attachment)
 	}
-	return nil
+	if len(missing) == 0 {
+		return nil
+	}
+	// All at once: some registries take a tag once only.
+	return repository.Attach(ctx, a.Digest, registry.Attestations, missing...)
 }
 
 // sign returns the image's signature by a key. It is made if there is none.

@@ -69,30 +69,30 @@ func (s Statement) about(digest string) bool {
 	return slices.ContainsFunc(s.Subject, func(subject Subject) bool { return subject.Digest[algorithm] == hash })
 }
 
-// attach signs a statement and attaches it to an image.
-func (s Statement) attach(ctx context.Context, repository *registry.Repository, digest string, key *signature.Key) error {
+// sign makes of a statement what is attached to an image.
+func (s Statement) sign(ctx context.Context, key *signature.Key) (registry.Attachment, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("encoding a statement: %w", err)
+		return registry.Attachment{}, fmt.Errorf("encoding a statement: %w", err)
 	}
 	signer, err := dsse.NewEnvelopeSigner(key)
 	if err != nil {
-		return fmt.Errorf("preparing to sign a statement: %w", err)
+		return registry.Attachment{}, fmt.Errorf("preparing to sign a statement: %w", err)
 	}
 	envelope, err := signer.SignPayload(ctx, payloadType, text)
 	if err != nil {
-		return fmt.Errorf("signing a statement: %w", err)
+		return registry.Attachment{}, fmt.Errorf("signing a statement: %w", err)
 	}
 	content, err := json.Marshal(envelope)
 	if err != nil {
-		return fmt.Errorf("encoding a signed statement: %w", err)
+		return registry.Attachment{}, fmt.Errorf("encoding a signed statement: %w", err)
 	}
-	return repository.Attach(ctx, digest, registry.Attestations, registry.Attachment{
+	return registry.Attachment{
 		MediaType: envelopeType,
 		Content:   content,
 		// cosign expects a signature beside it, which is in the envelope already.
 		Annotations: map[string]string{"predicateType": s.PredicateType, registry.SignatureAnnotation: ""},
-	})
+	}, nil
 }
 
 // Statements returns what a key has signed about the image of a digest. What
