@@ -156,7 +156,12 @@ func summarise(ctx context.Context, options *site.Options, opened *site.Site, ou
 	if err != nil {
 		return err
 	}
+	signed, err := opened.Signed(ctx, outcome)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "image     %s   %s\n", outcome.Image, sizes)
+	fmt.Fprintf(out, "signed    %s\n", signed)
 	if len(hosts.All()) > 0 {
 		fmt.Fprintf(out, "api       %s   # then curl http://127.0.0.1:8080/api/health\n",
 			strings.Join(hosts.SSH(hosts.All()[0], "-N", "-L", "8080:127.0.0.1:8080"), " "))

@@ -5,21 +5,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"log"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/CycloneDX/cyclonedx-go"
-	"github.com/google/go-containerregistry/pkg/name"
-	fake "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/clawft/infra/internal/testregistry"
 	"github.com/clawft/infra/registry"
 )
 
@@ -94,32 +90,13 @@ func imageOf(t *testing.T, files ...file) v1.Image {
 // published puts images into a registry, as one image for two platforms.
 func published(t *testing.T, amd64, arm64 v1.Image) *registry.Image {
 	t.Helper()
-	server := httptest.NewServer(fake.New(fake.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	repository := strings.TrimPrefix(server.URL, "http://") + "/clawft/clawft"
-	index := v1.ImageIndex(empty.Index)
-	for architecture, image := range map[string]v1.Image{"amd64": amd64, "arm64": arm64} {
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}},
-		})
-	}
-	ref, err := name.NewTag(repository + ":0.6.19")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.WriteIndex(ref, index); err != nil {
-		t.Fatal(err)
-	}
-	digest, err := index.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	repository := testregistry.New(t)
+	digest := testregistry.Push(t, repository, "0.6.19", testregistry.Index(map[string]v1.Image{"linux/amd64": amd64, "linux/arm64": arm64}))
 	opened, err := registry.Open(repository, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := opened.Image(t.Context(), digest.String())
+	image, err := opened.Image(t.Context(), digest)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,6 @@ package attest
 
 import (
 	"encoding/json"
-	"io"
-	"log"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"reflect"
@@ -13,15 +10,12 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/crane"
-	"github.com/google/go-containerregistry/pkg/name"
-	fake "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/clawft/infra/gate/proof"
 	"github.com/clawft/infra/internal/testkey"
+	"github.com/clawft/infra/internal/testregistry"
 	"github.com/clawft/infra/registry"
 	"github.com/clawft/infra/signature"
 )
@@ -31,11 +25,6 @@ const commit = "0123456789abcdef0123456789abcdef01234567"
 // pushed puts an image for two platforms into a registry of its own.
 func pushed(t *testing.T) (*registry.Repository, proof.Image) {
 	t.Helper()
-	server := httptest.NewServer(fake.New(fake.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	repository := strings.TrimPrefix(server.URL, "http://") + "/clawft/clawft"
-
 	path, err := exec.LookPath("true")
 	if err != nil {
 		t.Fatal(err)
@@ -44,35 +33,23 @@ func pushed(t *testing.T) (*registry.Repository, proof.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index := v1.ImageIndex(empty.Index)
-	for _, architecture := range []string{"amd64", "arm64"} {
-		image, err := crane.Image(map[string][]byte{"weft": program, "about": []byte(architecture)})
+	images := map[string]v1.Image{}
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		image, err := crane.Image(map[string][]byte{"weft": program, "about": []byte(platform)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if image, err = mutate.Config(image, v1.Config{Entrypoint: []string{"/weft"}}); err != nil {
+		if images[platform], err = mutate.Config(image, v1.Config{Entrypoint: []string{"/weft"}}); err != nil {
 			t.Fatal(err)
 		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}},
-		})
 	}
-	ref, err := name.NewTag(repository + ":0.6.19")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.WriteIndex(ref, index); err != nil {
-		t.Fatal(err)
-	}
-	digest, err := index.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	repository := testregistry.New(t)
+	digest := testregistry.Push(t, repository, "0.6.19", testregistry.Index(images))
 	opened, err := registry.Open(repository, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return opened, proof.Image{Repository: repository, Digest: digest.String()}
+	return opened, proof.Image{Repository: repository, Digest: digest}
 }
 
 func attested(t *testing.T, attest Attest) signature.Proof {

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/clawft/infra/internal/testkey"
+	"github.com/clawft/infra/internal/testregistry"
 	"github.com/clawft/infra/registry"
 	"github.com/clawft/infra/signature"
 )
 
 func TestSigned(t *testing.T) {
-	repository := serve(t)
-	image := Image{Repository: repository, Digest: publish(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))}
+	repository := testregistry.New(t)
+	image := Image{Repository: repository, Digest: testregistry.Push(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))}
 	key, _ := testkey.New(t)
 	stranger, _ := testkey.New(t)
 	next, _ := testkey.New(t)

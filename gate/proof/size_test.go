@@ -3,6 +3,8 @@ package proof
 import (
 	"strings"
 	"testing"
+
+	"github.com/clawft/infra/internal/testregistry"
 )
 
 func TestSize(t *testing.T) {
@@ -35,8 +37,8 @@ func TestSize(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			repository := serve(t)
-			digest := publish(t, repository, "0.6.19", indexOf(t, test.platforms))
+			repository := testregistry.New(t)
+			digest := testregistry.Push(t, repository, "0.6.19", indexOf(t, test.platforms))
 			size := Size{
 				Image:     Image{Repository: repository, Digest: digest},
 				Platforms: []string{"linux/amd64", "linux/arm64"},
@@ -56,7 +58,7 @@ func TestSize(t *testing.T) {
 
 func TestSizeOfNothing(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("1", 64)
-	size := Size{Image: Image{Repository: serve(t), Digest: digest}, LimitMiB: 1}
+	size := Size{Image: Image{Repository: testregistry.New(t), Digest: digest}, LimitMiB: 1}
 	_, err := size.Run(t.Context())
 	wantError(t, err, digest, "does not have it")
 }

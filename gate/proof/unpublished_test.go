@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clawft/infra/internal/testregistry"
 	"github.com/clawft/infra/registry"
 )
 
 func TestUnpublished(t *testing.T) {
-	repository := serve(t)
-	published := publish(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))
-	other := publish(t, repository, "buildcache", indexOf(t, map[string]int64{"linux/amd64": 2000}))
+	repository := testregistry.New(t)
+	published := testregistry.Push(t, repository, "0.6.19", indexOf(t, map[string]int64{"linux/amd64": 1000}))
+	other := testregistry.Push(t, repository, "buildcache", indexOf(t, map[string]int64{"linux/amd64": 2000}))
 	for _, test := range []struct {
 		name, repository, version, digest, want string
 		problems                                []string

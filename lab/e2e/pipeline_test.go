@@ -49,7 +49,7 @@ func TestPipeline(t *testing.T) {
 
 func freshUp(t *testing.T, plant *secretPlant) {
 	output := tested.must(t, plant.watch(t, up("--version", first)...)...)
-	wantContains(t, output, "healthy on gw-1", "healthy on gw-2", "@sha256:")
+	wantContains(t, output, "healthy on gw-1", "healthy on gw-2", "@sha256:", "signed    bill of materials", "provenance attached")
 	tested.wantVersion(t, first)
 }
 

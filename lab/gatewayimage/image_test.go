@@ -217,7 +217,7 @@ func TestSourceChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSteps(t, log, "cargo chef cook", true, 2)
-	checkSteps(t, log, "cargo build --release", false, 2)
+	checkSteps(t, log, "cargo auditable build --release", false, 2)
 
 	// What git and cargo leave in a checkout is no part of the context.
 	for _, junk := range []string{".git/index", "target/debug/weft", "crates/clawft-cli/target/weft"} {
@@ -233,7 +233,7 @@ func TestSourceChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkSteps(t, log, "cargo build --release", true, 2)
+	checkSteps(t, log, "cargo auditable build --release", true, 2)
 }
 
 func checkSteps(t *testing.T, log, command string, cached bool, want int) {

@@ -1,19 +1,14 @@
 package gatewayimage
 
 import (
-	"io"
-	"log"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/CycloneDX/cyclonedx-go"
-	"github.com/google/go-containerregistry/pkg/name"
-	fake "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/clawft/infra/internal/testregistry"
 	"github.com/clawft/infra/registry"
 	"github.com/clawft/infra/sbom"
 )
@@ -22,9 +17,6 @@ import (
 // does: out of a registry.
 func billOfMaterials(t *testing.T, dir string) *cyclonedx.BOM {
 	t.Helper()
-	server := httptest.NewServer(fake.New(fake.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	repository := strings.TrimPrefix(server.URL, "http://") + "/clawft/clawft"
 	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -37,15 +29,9 @@ func billOfMaterials(t *testing.T, dir string) *cyclonedx.BOM {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest := manifest.Manifests[0].Digest.String()
-	ref, err := name.NewDigest(repository + "@" + digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.WriteIndex(ref, image); err != nil {
-		t.Fatal(err)
-	}
-	opened, err := registry.Open(repository, &registry.Login{})
+	repository := testregistry.New(t)
+	digest := testregistry.Push(t, repository, "0.6.19", image)
+	opened, err := registry.Open(repository, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,11 @@ type Gateway struct {
 
 // Outcome is what a run of the stack did.
 type Outcome struct {
-	Version  string
-	Image    string
-	Gateways []Gateway
+	Version string
+	Image   string
+	// PublicKeys are those by one of which the hosts demand a signature.
+	PublicKeys []string
+	Gateways   []Gateway
 	// Changes counts resources by what happened to them: create, update, same…
 	Changes map[string]int
 	Steps   []stack.Step
@@ -245,6 +247,11 @@ var wrapping = regexp.MustCompile(`^an unhandled error occurred: (\d+ errors? oc
 func (o *Outcome) read(outputs auto.OutputMap) error {
 	o.Version, _ = outputs["version"].Value.(string)
 	o.Image, _ = outputs["image"].Value.(string)
+	keys, _ := outputs["publicKeys"].Value.([]any)
+	for _, key := range keys {
+		text, _ := key.(string)
+		o.PublicKeys = append(o.PublicKeys, text)
+	}
 	raw, err := json.Marshal(outputs["gateways"].Value)
 	if err != nil {
 		return fmt.Errorf("reading the stack's outputs: %w", err)
