@@ -115,6 +115,7 @@ func TestSignaturesAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	relabelled := signature.Image{Payload: []byte(strings.ReplaceAll(string(moved.Payload), other, digest)), Signature: moved.Signature}
+	const valid = "said: the image's signature is valid\npassed"
 	trusted, both := []string{key.Public().String()}, []string{stranger.Public().String(), key.Public().String()}
 	for _, c := range []struct {
 		name  string
@@ -122,8 +123,8 @@ func TestSignaturesAreChecked(t *testing.T) {
 		want  string
 	}{
 		{"none is demanded", nil, "passed"},
-		{"by the key", &signature.Proof{Keys: trusted, Image: good}, "passed"},
-		{"by the second key", &signature.Proof{Keys: both, Image: good}, "passed"},
+		{"by the key", &signature.Proof{Keys: trusted, Image: good}, valid},
+		{"by the second key", &signature.Proof{Keys: both, Image: good}, valid},
 		{"none", &signature.Proof{Keys: trusted}, "failed: the image is not signed, and the release demands a signature"},
 		{"by another key", &signature.Proof{Keys: both[:1], Image: good}, "failed: the image's signature is by none of the 1 keys that are trusted: Verification failure"},
 		{"for another image", &signature.Proof{Keys: trusted, Image: moved}, "failed: the image's signature is for " + other + ", and not for " + digest},
@@ -142,7 +143,7 @@ func TestSignaturesAreChecked(t *testing.T) {
 			write(t, filepath.Join(dir, "request.json"), request)
 			need(t, "openssl")
 			script := "set -euo pipefail; DIR=" + dir + " REQUEST=$DIR/request.json\n" +
-				"request() { jq -r \".$1\" \"$REQUEST\"; }\nfail() { echo \"failed: $1\"; exit 0; }\n" +
+				"request() { jq -r \".$1\" \"$REQUEST\"; }\nsay() { echo \"said: $1\"; }\nfail() { echo \"failed: $1\"; exit 0; }\n" +
 				function(t, deployWorkerScript, "check_signature") + "check_signature\necho passed\n"
 			if got := run(t, "", "bash", "-c", script); got != c.want+"\n" {
 				t.Errorf("got  %swant %s", got, c.want)

@@ -162,6 +162,7 @@ check_signature() {
 	signed=$(jq -r '.critical | select(.type == "cosign container image signature") | .image["docker-manifest-digest"]' "$DIR/payload") || true
 	[ "$signed" = "$digest" ] || fail "the image's signature is for ${signed:-something else}, and not for $digest"
 	rm -f "$DIR/payload" "$DIR/signature" "$DIR/key"
+	say "the image's signature is valid"
 }
 
 # pull fetches the image by digest while the old release serves.

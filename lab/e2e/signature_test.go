@@ -111,6 +111,7 @@ func signedAndAttested(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			wantContains(t, tested.must(t, "logs", host.Name), "the image's signature is valid")
 			signatures, err := repository.Signatures(t.Context(), digest)
 			if err != nil {
 				t.Fatal(err)
