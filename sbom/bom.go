@@ -75,17 +75,21 @@ func (b *bill) addPlatform(image *registry.Image, platform, repository, whole st
 	return b.addProgram(found, container)
 }
 
-// addProgram adds the file that the image starts and the crates in it.
+// addProgram adds the gateway and the crates in it.
 func (b *bill) addProgram(found content, container string) error {
+	// Whatever is not known, the list says so, rather than that there is nothing.
+	if found.program == nil {
+		b.incomplete = append(b.incomplete, container)
+		return nil
+	}
 	sum := sha256.Sum256(found.program)
 	hash := hex.EncodeToString(sum[:])
 	program := b.add(cyclonedx.Component{
-		Type: cyclonedx.ComponentTypeApplication, Name: found.path, BOMRef: "file:" + found.path + "@sha256:" + hash,
+		Type: cyclonedx.ComponentTypeApplication, Name: gateway, BOMRef: "file:" + gateway + "@sha256:" + hash,
 		Hashes: &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hash}},
 	}, container)
 	crates, err := readCrates(found.program)
 	if errors.Is(err, errNoCrates) {
-		// The list says so, rather than that there is nothing in it.
 		b.incomplete = append(b.incomplete, program)
 		return nil
 	}
@@ -144,7 +148,8 @@ func (b *bill) document(whole cyclonedx.Component) *cyclonedx.BOM {
 	bom.Components, bom.Dependencies = &components, &dependencies
 	if len(b.incomplete) > 0 {
 		var unknown []cyclonedx.BOMReference
-		for _, reference := range b.incomplete {
+		slices.Sort(b.incomplete)
+		for _, reference := range slices.Compact(b.incomplete) {
 			unknown = append(unknown, cyclonedx.BOMReference(reference))
 		}
 		bom.Compositions = &[]cyclonedx.Composition{{

@@ -80,10 +80,6 @@ func imageOf(t *testing.T, files ...file) v1.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err = mutate.Config(image, v1.Config{Entrypoint: []string{"/usr/local/bin/weft"}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return image
 }
 
@@ -180,19 +176,38 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-func TestImagesThatCannotBeListed(t *testing.T) {
+// A list that lacks something says so.
+func TestUnknownParts(t *testing.T) {
 	good := imageOf(t, file{"usr/local/bin/weft", string(program(t, cratesText))})
-	none, err := mutate.Config(good, v1.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, test := range []struct {
 		name, want string
 		image      v1.Image
 	}{
-		{"no entrypoint", "no ENTRYPOINT", none},
-		{"no program", "no file /usr/local/bin/weft", imageOf(t, file{"etc/passwd", ""})},
-		{"a script", "reading the program", imageOf(t, file{"usr/local/bin/weft", "#!/bin/sh\n"})},
+		{"a program elsewhere", "pkg:oci/clawft@", imageOf(t, file{"opt/weft", ""})},
+		{"a script", "file:/usr/local/bin/weft@", imageOf(t, file{"usr/local/bin/weft", "#!/bin/sh\n"})},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bom, err := Of(published(t, good, test.image))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bom.Compositions == nil {
+				t.Fatal("the list takes itself for complete")
+			}
+			unknown := *(*bom.Compositions)[0].Dependencies
+			if len(unknown) != 1 || !strings.HasPrefix(string(unknown[0]), test.want) {
+				t.Errorf("unknown are the parts of %v, want %s…", unknown, test.want)
+			}
+		})
+	}
+}
+
+func TestImagesThatCannotBeListed(t *testing.T) {
+	good := imageOf(t, file{"usr/local/bin/weft", string(program(t, cratesText))})
+	for _, test := range []struct {
+		name, want string
+		image      v1.Image
+	}{
 		{"a broken list", "list of crates", imageOf(t, file{"usr/local/bin/weft", string(program(t, "{"))})},
 		{"a crate that is not there", "openssl depends on entry 7 of 1", imageOf(t, file{
 			"usr/local/bin/weft", string(program(t, `{"packages":[{"name":"openssl","dependencies":[7]}]}`)),

@@ -15,6 +15,10 @@ import (
 // maxFile bounds what is read of one file of an image, in bytes.
 const maxFile = 512 << 20
 
+// gateway is the program that hosts start, whatever the image's ENTRYPOINT is:
+// cloud-init/host/launch.sh.
+const gateway = "/usr/local/bin/weft"
+
 const (
 	dpkgStatus    = "/var/lib/dpkg/status"
 	dpkgStatusDir = "/var/lib/dpkg/status.d/"
@@ -23,9 +27,8 @@ const (
 
 // content is what is read of an image for one platform.
 type content struct {
-	// program is the file that the image starts, and path is where it is.
+	// program is the gateway; nil where it is no file but a link to one.
 	program []byte
-	path    string
 	// osRelease, dpkg and unpacked are files of the system: what it is, what dpkg
 	// has installed, and what was unpacked without it, in the order of their names.
 	osRelease, dpkg []byte
@@ -34,14 +37,6 @@ type content struct {
 
 // read reads an image's layers; they are fetched as they are read.
 func read(image v1.Image) (found content, err error) {
-	config, err := image.ConfigFile()
-	if err != nil {
-		return content{}, fmt.Errorf("reading the image's config: %w", err)
-	}
-	if len(config.Config.Entrypoint) == 0 {
-		return content{}, errors.New("the image has no ENTRYPOINT, so what it runs is not known")
-	}
-	found.path = path.Clean("/" + config.Config.Entrypoint[0])
 	files := mutate.Extract(image)
 	defer func() { err = errors.Join(err, files.Close()) }()
 	for archive := tar.NewReader(files); ; {
@@ -59,9 +54,6 @@ func read(image v1.Image) (found content, err error) {
 			return content{}, err
 		}
 	}
-	if found.program == nil {
-		return content{}, fmt.Errorf("the image has no file %s, which is its ENTRYPOINT", found.path)
-	}
 	return found, nil
 }
 
@@ -69,7 +61,7 @@ func read(image v1.Image) (found content, err error) {
 func (c *content) take(name string, file io.Reader, size int64) error {
 	var into *[]byte
 	switch {
-	case name == c.path:
+	case name == gateway:
 		into = &c.program
 	case name == osRelease:
 		into = &c.osRelease

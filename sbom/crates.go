@@ -23,7 +23,7 @@ const (
 )
 
 // errNoCrates marks a program that does not say what crates it is made of.
-var errNoCrates = errors.New("the program does not say what crates it is made of; build it with `cargo auditable build`")
+var errNoCrates = errors.New("the program does not say what crates it is made of")
 
 // crate is an entry of cargo-auditable's list.
 type crate struct {
@@ -41,7 +41,7 @@ type crate struct {
 func readCrates(program []byte) ([]crate, error) {
 	file, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
-		return nil, fmt.Errorf("reading the program: %w", err)
+		return nil, errNoCrates // a script, for example
 	}
 	section := file.Section(auditSection)
 	if section == nil {

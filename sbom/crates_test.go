@@ -56,7 +56,9 @@ func TestReadCrates(t *testing.T) {
 	if len(crates) != 3 || !crates[0].Root || crates[1].Name != "openssl-sys" || crates[2].Kind != "build" {
 		t.Errorf("the crates are %+v", crates)
 	}
-	if _, err := readCrates(program(t, "")); !errors.Is(err, errNoCrates) {
-		t.Errorf("got %v, want %v", err, errNoCrates)
+	for _, silent := range [][]byte{program(t, ""), []byte("#!/bin/sh\n"), nil} {
+		if _, err := readCrates(silent); !errors.Is(err, errNoCrates) {
+			t.Errorf("got %v of %q, want %v", err, silent, errNoCrates)
+		}
 	}
 }

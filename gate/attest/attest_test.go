@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/crane"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/clawft/infra/gate/proof"
 	"github.com/clawft/infra/internal/testkey"
@@ -35,11 +34,7 @@ func pushed(t *testing.T) (*registry.Repository, proof.Image) {
 	}
 	images := map[string]v1.Image{}
 	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
-		image, err := crane.Image(map[string][]byte{"weft": program, "about": []byte(platform)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if images[platform], err = mutate.Config(image, v1.Config{Entrypoint: []string{"/weft"}}); err != nil {
+		if images[platform], err = crane.Image(map[string][]byte{"usr/local/bin/weft": program, "about": []byte(platform)}); err != nil {
 			t.Fatal(err)
 		}
 	}
