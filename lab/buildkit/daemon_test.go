@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,7 +61,13 @@ RUN ["/step", "wait"]
 	if err := build.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the build step to run", func() bool { return len(steps(t, opts.Dir)) > 0 })
+	// Not before: what runc runs to prepare a step ends with the daemon.
+	waitFor(t, "the build step to run", func() bool {
+		return slices.ContainsFunc(steps(t, opts.Dir), func(pid int) bool {
+			cmdline, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+			return err == nil && string(cmdline) == "/step\x00wait\x00"
+		})
+	})
 
 	if err := d.process.Process.Kill(); err != nil {
 		t.Fatal(err)
