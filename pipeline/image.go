@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -139,13 +140,19 @@ func (i Image) pinned(commit string) string {
 	return i.Source + "#" + commit
 }
 
-// sourceLabel is the address of the source repository for the image's labels,
-// or "" where there is none to show.
+// sourceLabel is the address of the source repository for the image's labels, as
+// a browser takes it, or "" where there is none to show.
 func (i Image) sourceLabel() string {
-	if !strings.HasPrefix(i.Source, "http") {
+	if !i.Git() {
 		return ""
 	}
-	return strings.TrimSuffix(i.Source, ".git")
+	address := strings.TrimSuffix(i.Source, ".git")
+	for _, pattern := range []*regexp.Regexp{scpPattern, sshURLPattern} {
+		if found := pattern.FindStringSubmatch(address); found != nil {
+			return "https://" + found[1] + "/" + found[2]
+		}
+	}
+	return address
 }
 
 // component resolves the type auto.

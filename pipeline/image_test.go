@@ -116,7 +116,10 @@ func TestImageContexts(t *testing.T) {
 		{"git at the version's tag", "source: '" + url + "'", "v0.6.19", url + "#COMMIT", "https://github.com/weave-logic-ai/clawft"},
 		{"git at a ref", "source: '" + url + "', ref: main", "main", url + "#COMMIT", "https://github.com/weave-logic-ai/clawft"},
 		{"git with a fragment", "source: '" + url + "#main:crates'", "main", url + "#COMMIT:crates", "https://github.com/weave-logic-ai/clawft"},
-		{"git over SSH", "source: 'git@github.com:x/y.git'", "v0.6.19", "git@github.com:x/y.git#COMMIT", ""},
+		{"git over SSH", "source: 'git@github.com:x/y.git'", "v0.6.19", "git@github.com:x/y.git#COMMIT", "https://github.com/x/y"},
+		{"git over SSH, as a URL", "source: 'ssh://git@git.example.org:2222/x/y.git'", "v0.6.19",
+			"ssh://git@git.example.org:2222/x/y.git#COMMIT", "https://git.example.org/x/y"},
+		{"git's own protocol", "source: 'git://git.example.org/x/y.git'", "v0.6.19", "git://git.example.org/x/y.git#COMMIT", "git://git.example.org/x/y"},
 		{"directory", "source: ./src", "", "./src", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

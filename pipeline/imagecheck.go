@@ -20,6 +20,8 @@ var (
 	digestPattern     = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	stackPattern      = regexp.MustCompile(`^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$`)
 	gitURLPattern     = regexp.MustCompile(`^(https?|ssh|git)://|^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:`)
+	scpPattern        = regexp.MustCompile(`^[^/@]+@([^/:]+):/?(.+)$`)
+	sshURLPattern     = regexp.MustCompile(`^ssh://(?:[^/@]+@)?([^/:]+)(?::[0-9]+)?/(.+)$`)
 	gitRefPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/+-]*$`)
 	builderPattern    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
 	argumentPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
