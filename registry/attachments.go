@@ -48,7 +48,7 @@ func (r *Repository) Attachments(ctx context.Context, digest string, kind Kind) 
 		return nil, err
 	}
 	image, err := remote.Image(tag, r.with(ctx)...)
-	err = classify(err)
+	err = r.classify(err)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
@@ -63,7 +63,7 @@ func (r *Repository) Attachments(ctx context.Context, digest string, kind Kind) 
 	for n, entry := range manifest.Layers {
 		content, err := contentOf(image, entry)
 		if err != nil {
-			return nil, fmt.Errorf("fetching what is attached as %s: %w", tag, classify(err))
+			return nil, fmt.Errorf("fetching what is attached as %s: %w", tag, r.classify(err))
 		}
 		attachments[n] = Attachment{MediaType: string(entry.MediaType), Annotations: entry.Annotations, Content: content}
 	}
@@ -95,7 +95,7 @@ func (r *Repository) Attach(ctx context.Context, digest string, kind Kind, attac
 		return err
 	}
 	image, err := remote.Image(tag, r.with(ctx)...)
-	switch err = classify(err); {
+	switch err = r.classify(err); {
 	case errors.Is(err, ErrNotFound):
 		image = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	case err != nil:
@@ -113,7 +113,7 @@ func (r *Repository) Attach(ctx context.Context, digest string, kind Kind, attac
 		}
 	}
 	if err := remote.Write(tag, image, r.with(ctx)...); err != nil {
-		return fmt.Errorf("writing %s: %w", tag, classify(err))
+		return fmt.Errorf("writing %s: %w", tag, r.classify(err))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type Image struct {
 type Platform struct {
 	// Name is such as linux/arm64. Variants are left out: all arm64 is v8.
 	Name string
-	// Bytes is what a pull transfers: the config and the layers, compressed.
+	// Bytes is its CompressedSize.
 	Bytes int64
 
 	image v1.Image
@@ -37,7 +37,7 @@ func (r *Repository) Image(ctx context.Context, digest string) (*Image, error) {
 	}
 	found, err := remote.Get(ref, r.with(ctx)...)
 	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", ref, classify(err))
+		return nil, fmt.Errorf("fetching %s: %w", ref, r.classify(err))
 	}
 	image := &Image{Ref: ref.String()}
 	if !found.MediaType.IsIndex() {
@@ -47,9 +47,14 @@ func (r *Repository) Image(ctx context.Context, digest string) (*Image, error) {
 		}
 		config, err := single.ConfigFile()
 		if err != nil {
-			return nil, fmt.Errorf("reading the config of %s: %w", ref, classify(err))
+			return nil, fmt.Errorf("reading the config of %s: %w", ref, r.classify(err))
 		}
-		return image, image.add(config.Platform(), single)
+		platform, err := r.platform(image.Ref, config.Platform(), single)
+		if err != nil {
+			return nil, err
+		}
+		image.Platforms = []Platform{platform}
+		return image, nil
 	}
 	index, err := found.ImageIndex()
 	if err != nil {
@@ -65,28 +70,38 @@ func (r *Repository) Image(ctx context.Context, digest string) (*Image, error) {
 		}
 		single, err := index.Image(entry.Digest)
 		if err != nil {
-			return nil, fmt.Errorf("fetching the image for %s of %s: %w", entry.Platform, ref, classify(err))
+			return nil, fmt.Errorf("fetching the image for %s of %s: %w", entry.Platform, ref, r.classify(err))
 		}
-		if err := image.add(entry.Platform, single); err != nil {
+		platform, err := r.platform(image.Ref, entry.Platform, single)
+		if err != nil {
 			return nil, err
 		}
+		image.Platforms = append(image.Platforms, platform)
 	}
 	return image, nil
 }
 
-func (i *Image) add(platform *v1.Platform, image v1.Image) error {
+// platform reads how large an image is for a platform.
+func (r *Repository) platform(ref string, platform *v1.Platform, image v1.Image) (Platform, error) {
+	bytes, err := CompressedSize(image)
+	if err != nil {
+		return Platform{}, fmt.Errorf("reading the manifest for %s of %s: %w", platform, ref, r.classify(err))
+	}
+	return Platform{Name: platform.OS + "/" + platform.Architecture, Bytes: bytes, image: image}, nil
+}
+
+// CompressedSize is what a pull of an image for one platform transfers, in bytes:
+// its config and its layers.
+func CompressedSize(image v1.Image) (int64, error) {
 	manifest, err := image.Manifest()
 	if err != nil {
-		return fmt.Errorf("reading the manifest for %s of %s: %w", platform, i.Ref, classify(err))
+		return 0, err
 	}
 	bytes := manifest.Config.Size
 	for _, layer := range manifest.Layers {
 		bytes += layer.Size
 	}
-	i.Platforms = append(i.Platforms, Platform{
-		Name: platform.OS + "/" + platform.Architecture, Bytes: bytes, image: image,
-	})
-	return nil
+	return bytes, nil
 }
 
 // Names are the image's platforms: "linux/amd64, linux/arm64".

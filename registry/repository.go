@@ -30,6 +30,7 @@ type Login struct {
 // Repository is a repository of a registry, such as ghcr.io/clawft/clawft.
 type Repository struct {
 	name    name.Repository
+	login   *Login
 	options []remote.Option
 }
 
@@ -45,13 +46,13 @@ func Open(repository string, login *Login) (*Repository, error) {
 	if login != nil {
 		auth = remote.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password})
 	}
-	return &Repository{name: parsed, options: []remote.Option{auth, remote.WithTransport(remote.DefaultTransport)}}, nil
+	return &Repository{name: parsed, login: login, options: []remote.Option{auth, remote.WithTransport(remote.DefaultTransport)}}, nil
 }
 
 // Tags lists the repository's tags: none if it does not exist yet.
 func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	tags, err := remote.List(r.name, r.with(ctx)...)
-	err = classify(err)
+	err = r.classify(err)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
@@ -69,7 +70,7 @@ func (r *Repository) Digest(ctx context.Context, tag string) (string, error) {
 	}
 	found, err := remote.Head(ref, r.with(ctx)...)
 	if err != nil {
-		return "", fmt.Errorf("looking up %s: %w", ref, classify(err))
+		return "", fmt.Errorf("looking up %s: %w", ref, r.classify(err))
 	}
 	return found.Digest.String(), nil
 }
@@ -78,8 +79,9 @@ func (r *Repository) with(ctx context.Context) []remote.Option {
 	return append(r.options[:len(r.options):len(r.options)], remote.WithContext(ctx))
 }
 
-// classify makes the registry's answers recognisable.
-func classify(err error) error {
+// classify makes the registry's answers recognisable, and says what to do about a
+// refusal.
+func (r *Repository) classify(err error) error {
 	answer := (*transport.Error)(nil)
 	if !errors.As(err, &answer) {
 		return err
@@ -88,7 +90,10 @@ func classify(err error) error {
 	case http.StatusNotFound:
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w: %w", ErrDenied, err)
+		if r.login == nil {
+			return fmt.Errorf("%w: %w; log in with `docker login`, or set clawft:image.username and clawft:registryPassword", ErrDenied, err)
+		}
+		return fmt.Errorf("%w: %w; check clawft:registryPassword and what user %q may do", ErrDenied, err, r.login.Username)
 	}
 	return err
 }

@@ -197,8 +197,12 @@ func TestTagsAndDigests(t *testing.T) {
 	for who, login := range map[string]*Login{"nobody": nil, "a wrong password": {Username: login.Username, Password: "wrong-canary"}} {
 		t.Run(who, func(t *testing.T) {
 			_, err := open(t, address, login).Tags(t.Context())
-			if !errors.Is(err, ErrDenied) {
-				t.Errorf("got %v, want ErrDenied", err)
+			advice := "log in with `docker login`, or set clawft:image.username and clawft:registryPassword"
+			if login != nil {
+				advice = `check clawft:registryPassword and what user "clawft" may do`
+			}
+			if !errors.Is(err, ErrDenied) || !strings.HasSuffix(err.Error(), advice) {
+				t.Errorf("got %v, want ErrDenied and %q", err, advice)
 			}
 			if err != nil && strings.Contains(err.Error(), "wrong-canary") {
 				t.Errorf("the error shows the password: %v", err)

@@ -44,15 +44,15 @@ func (a *Attest) Run(ctx context.Context) (string, error) {
 	}
 	image, err := repository.Image(ctx, a.Digest)
 	if err != nil {
-		return "", a.Explain(err)
+		return "", err
 	}
 	if err := a.attest(ctx, repository, image, key); err != nil {
-		return "", fmt.Errorf("attesting %s: %w", image.Ref, a.Explain(err))
+		return "", fmt.Errorf("attesting %s: %w", image.Ref, err)
 	}
 	// Last: who finds a signature finds the statements as well.
 	signed, err := a.sign(ctx, repository, key)
 	if err != nil {
-		return "", fmt.Errorf("signing %s: %w", image.Ref, a.Explain(err))
+		return "", fmt.Errorf("signing %s: %w", image.Ref, err)
 	}
 	keys := a.Keys
 	if len(keys) == 0 {
@@ -90,7 +90,11 @@ func (a *Attest) attest(ctx context.Context, repository *registry.Repository, im
 		if err != nil {
 			return err
 		}
-		statement := Statement{Type: statementType, Subject: subjects, PredicateType: made.predicate, Predicate: predicate}
+		text, err := json.Marshal(predicate)
+		if err != nil {
+			return fmt.Errorf("encoding what is attested: %w", err)
+		}
+		statement := Statement{Type: statementType, Subject: subjects, PredicateType: made.predicate, Predicate: text}
 		attachment, err := statement.sign(ctx, key)
 		if err != nil {
 			return err

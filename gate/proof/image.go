@@ -2,8 +2,6 @@ package proof
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/clawft/infra/registry"
 )
@@ -24,20 +22,5 @@ func (i Image) open(ctx context.Context) (*registry.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := repository.Image(ctx, i.Digest)
-	if err != nil {
-		return nil, i.Explain(err)
-	}
-	return image, nil
-}
-
-// Explain says what to do about the registry's refusals.
-func (i Image) Explain(err error) error {
-	if !errors.Is(err, registry.ErrDenied) {
-		return err
-	}
-	if i.Login == nil {
-		return fmt.Errorf("%w; log in with `docker login`, or set clawft:image.username and clawft:registryPassword", err)
-	}
-	return fmt.Errorf("%w; check clawft:registryPassword and what user %q may do", err, i.Login.Username)
+	return repository.Image(ctx, i.Digest)
 }

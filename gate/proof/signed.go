@@ -35,7 +35,7 @@ func (s *Signed) Run(ctx context.Context) (string, error) {
 	}
 	signatures, err := repository.Signatures(ctx, s.Digest)
 	if err != nil {
-		return "", s.Explain(err)
+		return "", err
 	}
 	found, err := signature.Find(ctx, signatures, s.Digest, keys...)
 	if err != nil {

@@ -28,7 +28,7 @@ func (u *Unpublished) Run(ctx context.Context) (string, error) {
 	case errors.Is(err, registry.ErrNotFound):
 		return fmt.Sprintf("%s is not published yet", u.Version), nil
 	case err != nil:
-		return "", u.Explain(err)
+		return "", err
 	case published != u.Digest:
 		return "", fmt.Errorf("version %s is published already with other content: %s:%s is %s, and this image is %s; "+
 			"raise clawft:version, or deploy what is published: without clawft:image.source, and with clawft:image.digest %s",

@@ -55,16 +55,3 @@ func collect(index v1.ImageIndex, images map[string]v1.Image) error {
 	}
 	return nil
 }
-
-// CompressedSize is what a host downloads: the config and every layer.
-func CompressedSize(image v1.Image) (int64, error) {
-	manifest, err := image.Manifest()
-	if err != nil {
-		return 0, fmt.Errorf("reading manifest: %w", err)
-	}
-	size := manifest.Config.Size
-	for _, layer := range manifest.Layers {
-		size += layer.Size
-	}
-	return size, nil
-}

@@ -17,6 +17,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/clawft/infra/registry"
 )
 
 // budget is the seed's limit for the compressed image.
@@ -94,7 +96,7 @@ func TestImage(t *testing.T) {
 			if images[platform] == nil {
 				t.Fatal("the platform is missing")
 			}
-			size, err := CompressedSize(images[platform])
+			size, err := registry.CompressedSize(images[platform])
 			if err != nil {
 				t.Fatal(err)
 			}

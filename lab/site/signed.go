@@ -9,7 +9,6 @@ import (
 	"github.com/CycloneDX/cyclonedx-go"
 
 	"github.com/clawft/infra/gate/attest"
-	"github.com/clawft/infra/registry"
 	"github.com/clawft/infra/signature"
 )
 
@@ -20,8 +19,7 @@ func (s *Site) Signed(ctx context.Context, outcome *Outcome) (string, error) {
 	if len(outcome.PublicKeys) == 0 {
 		return "no: the stack demands no signature", nil
 	}
-	name, digest, _ := strings.Cut(outcome.Image, "@")
-	repository, err := registry.Open(name, &registry.Login{Username: s.Registry.Username(), Password: s.Registry.Password()})
+	repository, digest, err := s.repository(outcome.Image)
 	if err != nil {
 		return "", err
 	}
@@ -55,12 +53,8 @@ func describe(statement attest.Statement) (string, error) {
 	case attest.Provenance:
 		return "provenance", nil
 	case attest.BillOfMaterials:
-		text, err := json.Marshal(statement.Predicate)
-		if err != nil {
-			return "", fmt.Errorf("reading the bill of materials: %w", err)
-		}
 		var bom cyclonedx.BOM
-		if err := json.Unmarshal(text, &bom); err != nil {
+		if err := json.Unmarshal(statement.Predicate, &bom); err != nil {
 			return "", fmt.Errorf("reading the bill of materials: %w", err)
 		}
 		return fmt.Sprintf("bill of materials (%d components)", len(*bom.Components)), nil
