@@ -24,14 +24,23 @@ type bill struct {
 	incomplete []string
 }
 
-func (b *bill) add(part cyclonedx.Component, of ...string) string {
-	b.components[part.BOMRef] = part
-	for _, whole := range of {
-		if !slices.Contains(b.parts[whole], part.BOMRef) {
-			b.parts[whole] = append(b.parts[whole], part.BOMRef)
-		}
+// add returns the reference of a component.
+func (b *bill) add(component cyclonedx.Component) string {
+	b.components[component.BOMRef] = component
+	return component.BOMRef
+}
+
+// addTo adds a component as a part of another one.
+func (b *bill) addTo(whole string, part cyclonedx.Component) string {
+	reference := b.add(part)
+	b.join(whole, reference)
+	return reference
+}
+
+func (b *bill) join(whole, part string) {
+	if !slices.Contains(b.parts[whole], part) {
+		b.parts[whole] = append(b.parts[whole], part)
 	}
-	return part.BOMRef
 }
 
 // Of lists what an image is made of. The list has neither a date nor a number, so
@@ -59,18 +68,18 @@ func (b *bill) addPlatform(image *registry.Image, platform, repository, whole st
 		return err
 	}
 	_, architecture, _ := strings.Cut(platform, "/")
-	container := b.add(containerOf(repository, digest.String(), architecture), whole)
+	container := b.addTo(whole, containerOf(repository, digest.String(), architecture))
 
 	system := readDistribution(found.osRelease)
 	if system.id != "" {
-		b.add(system.component(), container)
+		b.addTo(container, system.component())
 	}
 	packages, err := debianPackages(found, system)
 	if err != nil {
 		return err
 	}
 	for _, component := range packages {
-		b.add(component, container)
+		b.addTo(container, component)
 	}
 	return b.addProgram(found, container)
 }
@@ -84,10 +93,10 @@ func (b *bill) addProgram(found content, container string) error {
 	}
 	sum := sha256.Sum256(found.program)
 	hash := hex.EncodeToString(sum[:])
-	program := b.add(cyclonedx.Component{
+	program := b.addTo(container, cyclonedx.Component{
 		Type: cyclonedx.ComponentTypeApplication, Name: gateway, BOMRef: "file:" + gateway + "@sha256:" + hash,
 		Hashes: &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hash}},
-	}, container)
+	})
 	crates, err := readCrates(found.program)
 	if errors.Is(err, errNoCrates) {
 		b.incomplete = append(b.incomplete, program)
@@ -96,18 +105,23 @@ func (b *bill) addProgram(found content, container string) error {
 	if err != nil {
 		return err
 	}
-	for _, crate := range crates {
-		// What only ran during the build is not in the image.
-		if crate.Kind == "build" {
+	// What only ran during the build is not in the image, and has no reference.
+	references := make([]string, len(crates))
+	for n, crate := range crates {
+		if crate.Kind != "build" {
+			references[n] = b.add(crate.component())
+		}
+	}
+	for n, crate := range crates {
+		if references[n] == "" {
 			continue
 		}
-		reference := b.add(crate.component())
 		if crate.Root {
-			b.add(crate.component(), program)
+			b.join(program, references[n])
 		}
 		for _, at := range crate.Dependencies {
-			if crates[at].Kind != "build" {
-				b.add(crates[at].component(), reference)
+			if references[at] != "" {
+				b.join(references[n], references[at])
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func (d distribution) component() cyclonedx.Component {
 }
 
 // debianPackages reads what is installed in a system. What was unpacked without
-// dpkg replaces what dpkg has of that name.
+// dpkg replaces what dpkg has of that name. They are in no order.
 func debianPackages(c content, system distribution) ([]cyclonedx.Component, error) {
 	installed := map[string]cyclonedx.Component{}
 	for _, file := range append([][]byte{c.dpkg}, c.unpacked...) {
@@ -56,12 +57,7 @@ func debianPackages(c content, system distribution) ([]cyclonedx.Component, erro
 			}
 		}
 	}
-	packages := make([]cyclonedx.Component, 0, len(installed))
-	for _, component := range installed {
-		packages = append(packages, component)
-	}
-	slices.SortFunc(packages, func(a, b cyclonedx.Component) int { return strings.Compare(a.BOMRef, b.BOMRef) })
-	return packages, nil
+	return slices.Collect(maps.Values(installed)), nil
 }
 
 func debianPackage(stanza textproto.MIMEHeader, system distribution) cyclonedx.Component {
