@@ -108,13 +108,7 @@ func TestGatesThatAreNotWanted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRecorder(t)
 			gatesOf(t, r, test.change)
-			var got []string
-			for _, registered := range r.Resources() {
-				if registered.Type == gateType {
-					got = append(got, registered.Name)
-				}
-			}
-			if !slices.Equal(got, test.want) {
+			if got := r.Names(gateType); !slices.Equal(got, test.want) {
 				t.Errorf("the gates are %v, want %v", got, test.want)
 			}
 		})

@@ -216,13 +216,7 @@ func TestGatesComeFirst(t *testing.T) {
 			if err := r.Run(Deploy); err != nil {
 				t.Fatal(err)
 			}
-			var gates []string
-			for _, registered := range r.Resources() {
-				if registered.Type == command {
-					gates = append(gates, registered.Name)
-				}
-			}
-			if !slices.Equal(gates, test.gates) {
+			if gates := r.Names(command); !slices.Equal(gates, test.gates) {
 				t.Errorf("the gates are %v, want %v", gates, test.gates)
 			}
 			for _, e := range test.edges {

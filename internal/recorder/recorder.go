@@ -173,6 +173,17 @@ func (r *Recorder) Resources() []Resource {
 	return sorted
 }
 
+// Names returns the names of the resources of a type, in order.
+func (r *Recorder) Names(typeToken string) []string {
+	var names []string
+	for _, recorded := range r.Resources() {
+		if recorded.Type == typeToken {
+			names = append(names, recorded.Name)
+		}
+	}
+	return names
+}
+
 // Find returns the resource of a type and name, or nil.
 func (r *Recorder) Find(typeToken, name string) *Resource {
 	for _, recorded := range r.Resources() {

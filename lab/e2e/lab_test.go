@@ -89,6 +89,22 @@ func (l lab) run(ctx context.Context, args ...string) (string, error) {
 	return output.String(), err
 }
 
+// step is a part of a test that works on what the one before has left.
+type step struct {
+	name string
+	run  func(t *testing.T)
+}
+
+// inOrder runs steps until one fails.
+func inOrder(t *testing.T, steps []step) {
+	t.Helper()
+	for _, step := range steps {
+		if !t.Run(step.name, step.run) {
+			t.Fatalf("the steps after %q need what it leaves", step.name)
+		}
+	}
+}
+
 // up are the arguments of an `up` with the tests' short timeouts.
 func up(args ...string) []string {
 	return append([]string{

@@ -21,10 +21,7 @@ const (
 func TestPipeline(t *testing.T) {
 	plant := plantSecret(t)
 
-	steps := []struct {
-		name string
-		run  func(t *testing.T)
-	}{
+	inOrder(t, []step{
 		{"up ends healthy on every host", func(t *testing.T) { freshUp(t, plant) }},
 		{"up again changes nothing", func(t *testing.T) { unchangedUp(t, plant) }},
 		{"the secret is nowhere in plain text", plant.check},
@@ -39,12 +36,7 @@ func TestPipeline(t *testing.T) {
 		{"a broken release is rolled back", brokenReleases},
 		{"an interrupted up can be run again", interrupted},
 		{"down leaves nothing", down},
-	}
-	for _, step := range steps {
-		if !t.Run(step.name, step.run) {
-			t.Fatalf("the steps after %q need what it leaves", step.name)
-		}
-	}
+	})
 }
 
 func freshUp(t *testing.T, plant *secretPlant) {

@@ -16,10 +16,7 @@ import (
 // order, and every reason not to go it.
 func TestPublication(t *testing.T) {
 	tested.must(t, "down", "--force")
-	steps := []struct {
-		name string
-		run  func(t *testing.T)
-	}{
+	inOrder(t, []step{
 		{"a release is published as what runs", firstPublication},
 		{"what runs is signed and attested", signedAndAttested},
 		{"nothing runs that is not signed", unsignedReleases},
@@ -27,12 +24,7 @@ func TestPublication(t *testing.T) {
 		{"the next release moves the tags and leaves the last one", nextPublication},
 		{"another stack promotes what runs", promotion},
 		{"down leaves nothing", down},
-	}
-	for _, step := range steps {
-		if !t.Run(step.name, step.run) {
-			t.Fatalf("the steps after %q need what it leaves", step.name)
-		}
-	}
+	})
 }
 
 // publishing are the arguments of an `up` that publishes a version.

@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,15 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/clawft/infra/gate/proof"
+	"github.com/clawft/infra/internal/testregistry"
 	"github.com/clawft/infra/lab/gateway/image"
 )
 
@@ -37,7 +33,7 @@ const (
 var platform = "linux/" + runtime.GOARCH
 
 func TestSmoke(t *testing.T) {
-	repository := serve(t)
+	repository := testregistry.New(t)
 	archives := map[string][]byte{}
 	for _, fault := range []string{"", "exit-at-once", "never-healthy", "hang"} {
 		archives[fault] = files(t, fault)
@@ -132,14 +128,6 @@ func TestSmoke(t *testing.T) {
 	wantNothingLeft(t)
 }
 
-// serve starts a registry and returns the name of a repository in it.
-func serve(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://") + "/clawft/clawft"
-}
-
 // push puts an image into the registry and returns its digest. Its config is
 // that of the lab's gateway, changed; without a platform it is this machine's.
 func push(t *testing.T, repository string, files []byte, of string, change func(*v1.Config)) string {
@@ -178,21 +166,7 @@ func push(t *testing.T, repository string, files []byte, of string, change func(
 	if built, err = mutate.ConfigFile(built, about); err != nil {
 		t.Fatal(err)
 	}
-	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: built, Descriptor: v1.Descriptor{
-		Platform: &v1.Platform{OS: os, Architecture: architecture},
-	}})
-	digest, err := index.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.NewDigest(repository + "@" + digest.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.WriteIndex(ref, index); err != nil {
-		t.Fatal(err)
-	}
-	return digest.String()
+	return testregistry.Push(t, repository, version, testregistry.Index(map[string]v1.Image{of: built}))
 }
 
 // files are the files of an image of the lab's gateway, as a tar archive.
