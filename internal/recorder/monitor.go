@@ -22,6 +22,7 @@ type monitor struct {
 
 	recorder *Recorder
 	root     string
+	hooks    hooks
 }
 
 // wire is how values travel: nothing of them is lost.
@@ -49,15 +50,19 @@ func (m *monitor) GetDeploymentInfo(context.Context, *emptypb.Empty) (*pulumirpc
 			pulumirpc.ResourceMonitorFeature_RESOURCE_MONITOR_FEATURE_SECRETS,
 			pulumirpc.ResourceMonitorFeature_RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES,
 			pulumirpc.ResourceMonitorFeature_RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+			pulumirpc.ResourceMonitorFeature_RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS,
 		},
 	}, nil
 }
 
 // RegisterResource implements pulumirpc.ResourceMonitorServer.
-func (m *monitor) RegisterResource(_ context.Context, in *pulumirpc.RegisterResourceRequest) (*pulumirpc.RegisterResourceResponse, error) {
+func (m *monitor) RegisterResource(ctx context.Context, in *pulumirpc.RegisterResourceRequest) (*pulumirpc.RegisterResourceResponse, error) {
 	urn := urnOf(m.recorder.Stack, in)
 	if in.GetType() == string(resource.RootStackType) && in.GetParent() == "" {
 		return &pulumirpc.RegisterResourceResponse{Urn: urn}, nil
+	}
+	if err := m.beforeCreate(ctx, urn, in); err != nil {
+		return nil, err
 	}
 	inputs, err := plugin.UnmarshalProperties(in.GetObject(), wire)
 	if err != nil {
