@@ -50,6 +50,7 @@ func newRecorder(t *testing.T) *recorder.Recorder {
 			"docker-build:index:Image":         computed(resource.PropertyMap{"digest": resource.NewProperty(builtDigest)}),
 			"hcloud:index/primaryIp:PrimaryIp": computed(resource.PropertyMap{"ipAddress": resource.NewProperty("203.0.113.11")}),
 			commandType:                        computed(resource.PropertyMap{"stdout": resource.NewProperty("deployed none -> " + builtDigest)}),
+			stashType:                          computed(resource.PropertyMap{"output": resource.NewProperty(ownerID)}),
 			"tls:index/privateKey:PrivateKey": computed(resource.PropertyMap{
 				"privateKeyOpenssh": resource.NewProperty(private),
 				"publicKeyOpenssh":  resource.NewProperty(public + "\n"),

@@ -229,6 +229,7 @@ func providerOutputs(t *testing.T) map[string]func(resource.PropertyMap) resourc
 		"command:local:Command":            gateOutputs,
 		"command:remote:Command":           text(map[string]string{"stdout": "deployed"}),
 		"docker-build:index:Index":         text(map[string]string{"ref": "published"}),
+		"pulumi:index:Stash":               text(map[string]string{"output": "00112233aabbccdd"}),
 		"tls:index/privateKey:PrivateKey": func(resource.PropertyMap) resource.PropertyMap {
 			return resource.PropertyMap{
 				"privateKeyOpenssh": resource.MakeSecret(resource.NewProperty(private)),

@@ -22,6 +22,9 @@ import (
 // longText is the length, in bytes, past which a plan does not repeat a text.
 const longText = 400
 
+// stashType is what the engine itself keeps in a stack's state.
+const stashType = "pulumi:index:Stash"
+
 // Project is the name under which recorded programs run.
 const Project = "clawft"
 
@@ -196,7 +199,7 @@ func (r *Recorder) Find(typeToken, name string) *Resource {
 
 // Plan renders everything registered as text for a golden file: one block per
 // resource with its options and inputs. Secrets read [secret], unknown values
-// [unknown].
+// [unknown], and what a stash keeps from its first run [kept].
 func (r *Recorder) Plan() string {
 	var plan strings.Builder
 	for _, recorded := range r.Resources() {
@@ -208,7 +211,12 @@ func (r *Recorder) Plan() string {
 			fmt.Fprintf(&plan, "  %s\n", option)
 		}
 		for _, key := range recorded.Inputs.StableKeys() {
-			fmt.Fprintf(&plan, "  %s = %s\n", key, render(recorded.Inputs[key]))
+			text := render(recorded.Inputs[key])
+			if recorded.Type == stashType && slices.Contains(recorded.Request.GetIgnoreChanges(), string(key)) {
+				// It counts in the first run only, and may be drawn anew in every other.
+				text = "[kept]"
+			}
+			fmt.Fprintf(&plan, "  %s = %s\n", key, text)
 		}
 	}
 	return plan.String()
