@@ -13,6 +13,12 @@ var bootstrapScript string
 //go:embed host/common.sh
 var commonScript string
 
+//go:embed host/container.sh
+var containerScript string
+
+//go:embed host/run.sh
+var runScript string
+
 //go:embed host/deploy.sh
 var deployScript string
 
@@ -57,11 +63,13 @@ const libDirectory = "/usr/local/lib/clawft/"
 func hostFiles() []hostFile {
 	return []hostFile{
 		{"common.sh", "0644", commonScript},
+		{"container.sh", "0644", containerScript},
 		{"Caddyfile", "0644", proxyConfig},
 		{"clawft.service", "0644", gatewayUnit},
 		{"clawft-proxy.service", "0644", proxyUnit},
 		{"clawft-deploy@.service", "0644", deployUnit},
 		{"launch", "0755", launchScript},
+		{"run", "0755", runScript},
 		{"prestart", "0755", prestartScript},
 		{"settle", "0755", settleScript},
 		{"deploy-worker", "0755", deployWorkerScript},

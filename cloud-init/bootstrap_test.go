@@ -67,7 +67,7 @@ func TestUserDataFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const frame, headroom = 1 << 10, 3 << 10
+	const frame, headroom = 1 << 10, 2 << 10
 	if size := len(config) + len(Bootstrap()) + frame; size > 32<<10-headroom {
 		t.Errorf("user-data takes %d bytes; at most %d leave headroom below 32 KiB", size, 32<<10-headroom)
 	}

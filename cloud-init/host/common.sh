@@ -12,6 +12,7 @@ readonly HOLD=$RUN/hold
 # Names the release to go back to for as long as the current one is not verified. It outlasts a reboot.
 readonly PENDING=$ROOT/pending
 readonly GATEWAY_PORT=18080
+readonly PREFLIGHT=clawft-preflight
 # The proxy's health_interval and some more: by then, a check has seen the hold file.
 readonly CHECKED=0.4
 # How long a release that was healthy before may take to be healthy again, in seconds.
@@ -174,6 +175,12 @@ restore() {
 	rm -f "$PENDING"
 	open_gate
 	return $state
+}
+
+# clear_preflight removes what a preflight leaves.
+clear_preflight() {
+	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
+	rm -rf "$ROOT/preflight"
 }
 
 # prune removes every release but the current and the previous one, and the images that no release

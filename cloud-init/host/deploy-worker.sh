@@ -7,11 +7,11 @@
 # killed, the gateway's prestart after a reboot, the next deployment.
 set -euo pipefail
 . /usr/local/lib/clawft/common.sh
+. /usr/local/lib/clawft/container.sh
 
 readonly ID=$1
 readonly DIR=$RUN/deploy/$1
 readonly REQUEST=$DIR/request.json
-readonly PREFLIGHT=clawft-preflight
 readonly LOG_LINES=30
 
 swapped='' old='' new='' old_image=none held_at='' logged_since=''
@@ -82,7 +82,7 @@ fail() {
 		back="nothing was changed"
 		if [ -n "$old" ]; then back+=": release $(release_value "$old" VERSION) was not touched"; fi
 	fi
-	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
+	clear_preflight
 	prune || true
 	{
 		echo "deploy failed: $cause"
@@ -105,8 +105,8 @@ stage() {
 	dir=$ROOT/releases/$new
 	umask 077
 	mkdir -p "$dir"
-	# The unit's hash is part of it: a release that runs in an older unit is not the same.
-	jq -r --arg unit "$(sha256sum <"$LIB/clawft.service" | cut -c 1-16)" '
+	# How it is started is part of it: a release that runs in an older unit is not the same.
+	jq -r --arg unit "$(cat "$LIB"/{clawft.service,run,container.sh,launch} | sha256sum | cut -c 1-16)" '
 		"IMAGE=\(.image)", "VERSION=\(.version)", "PORT=\(.port)", "MEMORY=\(.memoryMiB)m",
 		"PIDS=\(.pids)", "UNIT=\($unit)"' "$REQUEST" >"$dir/release.env"
 	request config >"$dir/config.json"
@@ -249,26 +249,20 @@ check_binary() {
 # engine_error picks the error from what Docker's client says: newer ones add hints after it.
 engine_error() { grep -m 1 -i 'error' || echo "no error given"; }
 
-# preflight starts the new image once, apart from network and data, with the config, environment and
-# limits that it will have. The old release serves meanwhile.
+# preflight starts the new image once as production will, with its config, environment, limits and user,
+# but apart from the network, where chats would be answered twice, and on an empty directory that is
+# owned as the data are and lies on the same file system. The old release serves meanwhile.
 preflight() {
 	local image version port release=$ROOT/releases/$new started deadline state pid said health client
 	image=$(request image) version=$(request version) port=$(request port)
 	started=$(now)
 	say "preflight of $version"
-	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
-	if ! said=$(engine create --interactive --name "$PREFLIGHT" --pull never --log-driver json-file --log-opt max-size=1m \
-		--network none --no-healthcheck \
-		--user 10001:10001 --read-only --tmpfs /tmp:rw,nosuid,nodev,size=64m,mode=1777 \
-		--tmpfs /home/weft/.clawft:rw,nosuid,nodev,size=64m,uid=10001,gid=10001,mode=0700 \
-		--cap-drop ALL --security-opt no-new-privileges \
-		--memory "$(release_value "$new" MEMORY)" --memory-swap "$(release_value "$new" MEMORY)" \
-		--pids-limit "$(release_value "$new" PIDS)" --stop-signal SIGINT \
-		--mount "type=bind,source=$release/config.json,target=/etc/clawft/config.json,readonly" \
-		--mount type=bind,source=/usr/bin/busybox,target=/run/clawft/busybox,readonly \
-		--mount "type=bind,source=$LIB/launch,target=/run/clawft/launch,readonly" \
-		--env HOME=/home/weft --env WEFTOS_NO_UPDATE_CHECK=1 --entrypoint /run/clawft/busybox \
-		"$image" sh /run/clawft/launch gateway --config /etc/clawft/config.json 2>&1 >/dev/null); then
+	clear_preflight
+	# shellcheck disable=SC2046 # three words
+	install -d $(stat -L -c '-m %a -o %u -g %g' "$ROOT/data") "$ROOT/preflight"
+	container_of "$release" "$ROOT/preflight"
+	if ! said=$(engine create --name "$PREFLIGHT" --log-driver json-file --log-opt max-size=1m --network none \
+		"${FLAGS[@]}" "${COMMAND[@]}" 2>&1 >/dev/null); then
 		fail "preflight: the container cannot be created: $(engine_error <<<"$said")"
 	fi
 	check_binary
@@ -306,7 +300,7 @@ preflight() {
 		fi
 		sleep 0.2
 	done
-	engine rm -f "$PREFLIGHT" >/dev/null
+	clear_preflight
 	preflight_ms=$(($(now) - started))
 }
 

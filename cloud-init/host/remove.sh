@@ -18,7 +18,8 @@ main() {
 		fi
 	done
 	systemctl daemon-reload
-	engine rm -f clawft clawft-preflight >/dev/null 2>&1 || true
+	engine rm -f clawft >/dev/null 2>&1 || true
+	clear_preflight
 	images=$(sed -n 's/^IMAGE=//p' "$ROOT"/releases/*/release.env 2>/dev/null | sort -u || true)
 	rm -rf "$ROOT/current" "$ROOT/previous" "$PENDING" "${ROOT:?}"/releases/* "$HOLD"
 	for image in $images; do engine rmi "$image" >/dev/null 2>&1 || true; done

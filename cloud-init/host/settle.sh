@@ -12,7 +12,7 @@ if [ "$(systemctl is-system-running)" = stopping ]; then exit; fi
 back="nothing was changed"
 # A deployment that has waited for this one goes back itself before it begins.
 if lock 30; then
-	docker rm -f clawft-preflight >/dev/null 2>&1 || true
+	clear_preflight
 	if [ -f "$PENDING" ]; then
 		if restore; then
 			back="rolled back: $RESTORED is healthy"
