@@ -1,7 +1,7 @@
 package pipeline
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
+	"github.com/clawft/infra/internal/sshkey"
 )
 
 // Host is a machine that runs the gateway: a server that the stack creates at
@@ -28,8 +28,9 @@ type Host struct {
 	// User who logs in to an existing machine. Default: root; any other needs
 	// sudo without a password.
 	User string `json:"user"`
-	// SSH host key of an existing machine, as in `ssh-keyscan -t ed25519 HOST`
-	// without the host's name. Required with `address`.
+	// SSH host key of an existing machine, Ed25519 or ECDSA, as in
+	// `ssh-keyscan -t ed25519 HOST` without the host's name. Required with
+	// `address`.
 	HostKey string `json:"hostKey"`
 }
 
@@ -148,38 +149,15 @@ func (h Hcloud) check(r *report, path string) {
 	r.wrong(path+".image", quote(h.Image), "debian-12 or later, ubuntu-22.04 or later, or the ID of a snapshot of one")
 }
 
-const hostKeyExample = `one line such as "ssh-ed25519 AAAA…"`
-
 func checkHostKey(r *report, path, text, address string) {
 	if text == "" {
-		r.wrong(path, nothing, "the machine's SSH host key, %s; read it on the machine, from /etc/ssh/ssh_host_ed25519_key.pub, or verify what `ssh-keyscan -t ed25519 %s` prints",
-			hostKeyExample, address)
+		r.wrong(path, nothing, "the machine's SSH host key, one line such as \"ssh-ed25519 AAAA…\"; read it on the machine, from /etc/ssh/ssh_host_ed25519_key.pub, or verify what `ssh-keyscan -t ed25519 %s` prints",
+			address)
 		return
 	}
-	if _, err := parsePublicKey(text); err == nil {
-		return
+	if _, refused := sshkey.Host(text); refused != nil {
+		r.wrong(path, cmp.Or(refused.Given, quote(text)), "%s", refused.Want)
 	}
-	if fields := strings.Fields(text); len(fields) >= 3 {
-		bare := strings.Join(fields[1:3], " ")
-		if _, err := parsePublicKey(bare); err == nil {
-			r.wrong(path, quote(text), "the key without the host's name in front, starting with %s", fields[1])
-			return
-		}
-	}
-	r.wrong(path, quote(text), "an SSH public key, %s", hostKeyExample)
-}
-
-// parsePublicKey reads a public key in one line, and returns it without its
-// comment.
-func parsePublicKey(text string) (string, error) {
-	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("parsing the public key: %w", err)
-	case len(options) > 0 || len(rest) > 0:
-		return "", errors.New("parsing the public key: there is more than a key")
-	}
-	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), nil
 }
 
 // checkPlatforms demands an image for every server. The architecture of an
@@ -206,7 +184,7 @@ func (h *Host) complete() {
 	if h.User == "" {
 		h.User = defaultSSHUser
 	}
-	if bare, err := parsePublicKey(h.HostKey); err == nil {
-		h.HostKey = bare
+	if line, refused := sshkey.Host(h.HostKey); refused == nil {
+		h.HostKey = line
 	}
 }

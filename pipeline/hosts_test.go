@@ -34,6 +34,8 @@ func keyPair(t *testing.T, passphrase string) (public, private string) {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))), fmt.Sprintf("{secure: %q}", pem.EncodeToMemory(block))
 }
 
+const rsaKey = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCodCoQSCJKTJfqMWy0spUmgMaS+hPiukNnqOm1c/F7PuPwT+huBZltdrPZvT0vwctu2zUzOOVTG66/onY/fzd7JynruVR5IQctx7wUoqNBMiyB20pXLrxEUErK5Go+uEVAIGfN+45/iDqeI5F/VRP0KlStkbddAxS/z8zqsFC9vtI0wliIy0XMaM2e2bWb3BrxCnLEQ8LU+a5F5LTvodcX176U2gpF6340Vvx9M4OHzCuc2KHN+X8ZmSHp8otcgzAohguLK6EBWsmaatSsiftBzw8QwxW1ygqqBPEW5tRwP4PR1wDj7XtrJ8bIKGRoCegFu7vaip6MJ2P1xWJa3xF7"
+
 func TestWrongHosts(t *testing.T) {
 	public, private := keyPair(t, "")
 	hosts := func(list string) map[string]string {
@@ -79,7 +81,10 @@ func TestWrongHosts(t *testing.T) {
 			`clawft:hosts[0].hostKey: got "SHA256:abc"; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
 		}},
 		{"host key with the host's name", machine("hostKey: 'h " + public + "'"), []string{
-			fmt.Sprintf("clawft:hosts[0].hostKey: got %s; want the key without the host's name in front, starting with ssh-ed25519", quote("h "+public)),
+			fmt.Sprintf("clawft:hosts[0].hostKey: got %s; want the key without what stands in front, starting with ssh-ed25519", quote("h "+public)),
+		}},
+		{"host key that sshd does not sign with", machine("hostKey: '" + rsaKey + "'"), []string{
+			"clawft:hosts[0].hostKey: got an RSA key; want the machine's Ed25519 key, in /etc/ssh/ssh_host_ed25519_key.pub (`ssh-keygen -A` makes it where there is none); for an RSA one, the connection would offer ssh-rsa with SHA-1 alone, which sshd refuses",
 		}},
 		{"private host key", machine(`hostKey: "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary"`), []string{
 			`clawft:hosts[0].hostKey: got a private key; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
@@ -120,10 +125,10 @@ func TestWrongSSHKeys(t *testing.T) {
 			"clawft:sshPrivateKey: got a private key with a passphrase; want one without, made for this stack: ssh-keygen -t ed25519 -N '' -f FILE; pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
 		}},
 		{"public key", map[string]string{"sshPrivateKey": "{secure: " + public + "}"}, []string{
-			"clawft:sshPrivateKey: got a public key; want the private key: pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
+			"clawft:sshPrivateKey: got a public key; want the private key; pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
 		}},
 		{"path", map[string]string{"sshPrivateKey": "{secure: ~/.ssh/id_ed25519}"}, []string{
-			"clawft:sshPrivateKey: got 17 bytes that are no private key; want a private key in OpenSSH or PEM format: pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
+			"clawft:sshPrivateKey: got 17 bytes that are no private key; want a private key in OpenSSH or PEM format; pulumi config set --stack dev --secret clawft:sshPrivateKey < FILE",
 		}},
 	})
 }

@@ -1,13 +1,11 @@
 package pipeline
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"golang.org/x/crypto/ssh"
+
+	"github.com/clawft/infra/internal/sshkey"
 )
 
 // SSH says how machines are reached.
@@ -46,28 +44,13 @@ func (s *SSH) checkKey(r *report, path, key string, hosts []Host) {
 		}
 		return
 	}
-	_, err := ssh.ParseRawPrivateKey([]byte(key))
-	var locked *ssh.PassphraseMissingError
-	switch {
-	case err == nil:
-	case errors.As(err, &locked):
-		r.wrong(path, "a private key with a passphrase",
-			"one without, made for this stack: ssh-keygen -t ed25519 -N '' -f FILE; %s < FILE", r.setSecretCommand(path))
-	case isPublicKey(key):
-		r.wrong(path, "a public key", "the private key: %s < FILE", r.setSecretCommand(path))
-	default:
-		r.wrong(path, fmt.Sprintf("%d bytes that are no private key", len(key)),
-			"a private key in OpenSSH or PEM format: %s < FILE", r.setSecretCommand(path))
+	if _, refused := sshkey.Login(key); refused != nil {
+		r.wrong(path, refused.Given, "%s; %s < FILE", refused.Want, r.setSecretCommand(path))
 	}
 }
 
-func isPublicKey(text string) bool {
-	_, err := parsePublicKey(text)
-	return err == nil
-}
-
 func (s *SSH) complete(key string) {
-	if key != "" {
-		s.PrivateKey = secret(strings.TrimSpace(key) + "\n")
+	if key, refused := sshkey.Login(key); refused == nil {
+		s.PrivateKey = secret(key)
 	}
 }
