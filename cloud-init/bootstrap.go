@@ -90,13 +90,6 @@ func Units() map[string]string {
 // ProxyConfig returns the proxy's Caddyfile, for checks such as caddy validate.
 func ProxyConfig() string { return proxyConfig }
 
-// packedFiles is installFiles(), compressed: in plain text it would not fit into a server's user-data.
-// It is kept in a file because other versions of Go may compress to other bytes, and changed user-data
-// replaces a server. A test fails when it is out of date: go test ./cloud-init -update
-//
-//go:embed zz_files.b64
-var packedFiles string
-
 // installFiles is the part of the bootstrap that installs the host's files.
 func installFiles() string {
 	var script strings.Builder
@@ -109,7 +102,7 @@ func installFiles() string {
 }
 
 // Bootstrap returns the script that prepares a host: self-contained, idempotent, free of secrets, and
-// the same for every host. It runs as root, as a script of cloud-init or as the standard input of bash.
+// the same for every host. It runs as root, as the standard input of bash.
 func Bootstrap() string {
-	return strings.Replace(bootstrapScript, "PACKED_FILES\n", packedFiles, 1)
+	return strings.Replace(bootstrapScript, "\t: HOST_FILES\n", installFiles(), 1)
 }

@@ -14,9 +14,8 @@ type CloudConfigArgs struct {
 	HostKeyPublic  string
 }
 
-// CloudConfig renders the cloud-config of a new server. It holds no secret but the host key and nothing
-// that changes from release to release, since changed user-data replaces a server.
-// The bootstrap travels beside it, as a part of its own of type text/x-shellscript.
+// CloudConfig renders the cloud-config of a new server: what it needs to be reached over SSH, where all
+// the rest is done. It is read at the first boot alone. It holds no secret but the host key.
 func CloudConfig(a CloudConfigArgs) (string, error) {
 	private := strings.TrimSpace(a.HostKeyPrivate)
 	public := strings.TrimSpace(a.HostKeyPublic)

@@ -1,10 +1,13 @@
 package cloudinit
 
 import (
+	"flag"
 	"os"
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // testKey is shaped like a key; nothing accepts it.
 var testKey = CloudConfigArgs{

@@ -175,13 +175,11 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 	}).(pulumi.StringOutput)
 	userData := cloudinitUserData(ctx, []cloudinitPart{
 		{ContentType: "text/cloud-config", Filename: "cloud-config.yaml", Content: pulumi.ToSecret(config).(pulumi.StringOutput)},
-		{ContentType: "text/x-shellscript", Filename: "bootstrap.sh", Content: pulumi.String(cloudinit.Bootstrap())},
 	}, parent)
 
 	address, err := hcloud.NewPrimaryIp(ctx, name+"-ipv4", &hcloud.PrimaryIpArgs{
 		Name:             pulumi.String(name + "-ipv4"),
 		Type:             pulumi.String("ipv4"),
-		AssigneeType:     pulumi.String("server"),
 		Location:         pulumi.String(args.Server.Location),
 		AutoDelete:       pulumi.Bool(false),
 		DeleteProtection: pulumi.Bool(args.Protect),

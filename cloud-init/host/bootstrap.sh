@@ -1,7 +1,7 @@
 #!/bin/bash
 # Prepares a host for the gateway: packages, directories, scripts, units, the proxy. It may run any
-# number of times, as cloud-init's script at first boot and over SSH later; it changes only what
-# differs and ends with one line that says what it changed.
+# number of times, over SSH; it changes only what differs and ends with one line that says what it
+# changed.
 #
 # It never upgrades or restarts a Docker engine, and leaves a Caddy that is already there alone.
 set -euo pipefail
@@ -144,11 +144,9 @@ file() {
 	fi
 }
 
-# packed_files prints the calls of file that put the scripts, units and the proxy's config into place.
-packed_files() {
-	base64 -d <<'END_OF_FILES' | gunzip
-PACKED_FILES
-END_OF_FILES
+# host_files puts the scripts, units and the proxy's config into place.
+host_files() {
+	: HOST_FILES
 }
 
 # since UNIT PROPERTY prints since when, in seconds since 1970.
@@ -186,9 +184,7 @@ main() {
 	directory "$ROOT" 0755 0:0
 	directory "$ROOT/releases" 0700 0:0
 	directory "$ROOT/data" 0750 "$OWNER"
-	local calls
-	calls=$(packed_files) || die "this script is damaged"
-	eval "$calls"
+	host_files
 	# The gateway's unit comes with the first deployment; a changed one is used from the next start on.
 	local unit reload=''
 	for unit in clawft.service clawft-proxy.service clawft-deploy@.service; do

@@ -87,11 +87,10 @@ func bareHost(ctx *pulumi.Context, name string, login *tls.PrivateKey, key *hclo
 		return err
 	}
 	address, err := hcloud.NewPrimaryIp(ctx, name, &hcloud.PrimaryIpArgs{
-		Name:         pulumi.String(name),
-		Type:         pulumi.String("ipv4"),
-		AssigneeType: pulumi.String("server"),
-		Location:     pulumi.String("nbg1"),
-		AutoDelete:   pulumi.Bool(false),
+		Name:       pulumi.String(name),
+		Type:       pulumi.String("ipv4"),
+		Location:   pulumi.String("nbg1"),
+		AutoDelete: pulumi.Bool(false),
 	}, pulumi.Provider(cloud))
 	if err != nil {
 		return err
@@ -107,7 +106,7 @@ func bareHost(ctx *pulumi.Context, name string, login *tls.PrivateKey, key *hclo
 			Ipv4Enabled: pulumi.Bool(true),
 			Ipv6Enabled: pulumi.Bool(true),
 		}},
-		UserData: pulumi.Sprintf("%s\n# %s", cloudinit.Bootstrap(), hostKey.PrivateKeyOpenssh),
+		UserData: pulumi.Sprintf("#cloud-config\n# %s", hostKey.PrivateKeyOpenssh),
 	}, pulumi.Provider(cloud))
 	if err != nil {
 		return err
