@@ -22,6 +22,9 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.checkLineEnds(ctx); err != nil {
+		return err
+	}
 	commit, err := cfg.resolveSource(ctx.Context())
 	if err != nil {
 		return err

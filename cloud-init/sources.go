@@ -1,0 +1,12 @@
+package cloudinit
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed host
+var sources embed.FS
+
+// Sources are the files of the checkout that everything here is rendered from.
+func Sources() fs.FS { return sources }
