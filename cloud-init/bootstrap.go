@@ -16,6 +16,9 @@ var commonScript string
 //go:embed host/container.sh
 var containerScript string
 
+//go:embed host/images.sh
+var imagesScript string
+
 //go:embed host/run.sh
 var runScript string
 
@@ -64,6 +67,7 @@ func hostFiles() []hostFile {
 	return []hostFile{
 		{"common.sh", "0644", commonScript},
 		{"container.sh", "0644", containerScript},
+		{"images.sh", "0644", imagesScript},
 		{"Caddyfile", "0644", proxyConfig},
 		{"clawft.service", "0644", gatewayUnit},
 		{"clawft-proxy.service", "0644", proxyUnit},

@@ -7,6 +7,7 @@ readonly LIB=/usr/local/lib/clawft
 readonly ROOT=/opt/clawft
 readonly RUN=/run/clawft
 readonly UNITS=/etc/systemd/system
+readonly SOCKET=/run/docker.sock
 # Gone after a reboot, like every deployment that was under way.
 readonly HOLD=$RUN/hold
 # Names the release to go back to for as long as the current one is not verified. It outlasts a reboot.
@@ -20,6 +21,13 @@ readonly ROLLBACK_TIMEOUT=180
 
 # Docker's client without anybody's login, bounded in time.
 engine() { DOCKER_CONFIG=$RUN/no-login timeout 60 docker "$@"; }
+
+# api METHOD PATH asks the engine. STATUS is HTTP's, 000 when it does not answer; BODY is the answer.
+# Without a version in the path, engines old and new take the request.
+api() {
+	BODY=$(curl -s --noproxy '*' --max-time 60 --unix-socket "$SOCKET" -X "$1" -w '\n%{http_code}' "http://docker$2") || true
+	STATUS=${BODY##*$'\n'} BODY=${BODY%$'\n'*}
+}
 
 # lock SECONDS waits for the one lock that deploying, settling and removing share.
 lock() {
@@ -183,21 +191,13 @@ clear_preflight() {
 	rm -rf "$ROOT/preflight"
 }
 
-# prune removes every release but the current and the previous one, and the images that no release
-# uses: those of the removed releases, and what interrupted deployments pulled from their repositories,
-# but nothing that somebody gave a tag. It needs the lock.
+# prune removes every release but the current and the previous one, and the images that only those
+# used. It needs the lock, and images.sh.
 prune() {
-	local release kept repository repositories image tag
+	local release kept
 	kept=" $(linked current) $(linked previous) "
-	repositories=$(sed -n 's/^IMAGE=\(.*\)@.*/\1/p' "$ROOT"/releases/*/release.env 2>/dev/null | sort -u)
 	for release in "$ROOT"/releases/*; do
 		[[ $kept == *" ${release##*/} "* ]] || rm -rf "$release"
 	done
-	while read -r repository; do
-		[ -n "$repository" ] || continue
-		while read -r image tag; do
-			[ "$tag" = '<none>' ] || continue
-			grep -qsFx "IMAGE=$image" "$ROOT"/releases/*/release.env || engine rmi "$image" >/dev/null 2>&1 || true
-		done < <(engine image ls --digests --filter "reference=$repository" --format '{{.Repository}}@{{.Digest}} {{.Tag}}')
-	done <<<"$repositories"
+	prune_images
 }

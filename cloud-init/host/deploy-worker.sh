@@ -8,6 +8,7 @@
 set -euo pipefail
 . /usr/local/lib/clawft/common.sh
 . /usr/local/lib/clawft/container.sh
+. /usr/local/lib/clawft/images.sh
 
 readonly ID=$1
 readonly DIR=$RUN/deploy/$1
@@ -170,8 +171,9 @@ pull() {
 	local image started attempt=1 said wait
 	image=$(request image)
 	started=$(now)
-	if engine image inspect "$image" >/dev/null 2>&1; then return; fi
+	if has_image "$image"; then return; fi
 	say "pulling $image"
+	remember_image "$image"
 	# The login lives in memory and only for as long as the pull takes.
 	mkdir -m 0700 "$DIR/login"
 	jq '{auths: (if .registry then

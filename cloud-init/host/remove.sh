@@ -3,13 +3,14 @@
 # and so do the scripts: a later deployment installs everything again.
 set -euo pipefail
 . /usr/local/lib/clawft/common.sh
+. /usr/local/lib/clawft/images.sh
 
 main() {
 	# A client that has something to say, as pulumi-command has, fails when nobody reads it.
 	[ -t 0 ] || cat >/dev/null
 	[ "$EUID" = 0 ] || { echo "remove failed: it needs root: run it as root or with sudo" >&2 && exit 1; }
 	lock 3600 || { echo "remove failed: a deployment was still under way after an hour" >&2 && exit 1; }
-	local unit images
+	local unit
 	for unit in clawft.service clawft-proxy.service; do
 		if [ -f "$UNITS/$unit" ]; then
 			timeout 120 systemctl disable --now "$unit" 2>/dev/null ||
@@ -20,9 +21,8 @@ main() {
 	systemctl daemon-reload
 	engine rm -f clawft >/dev/null 2>&1 || true
 	clear_preflight
-	images=$(sed -n 's/^IMAGE=//p' "$ROOT"/releases/*/release.env 2>/dev/null | sort -u || true)
 	rm -rf "$ROOT/current" "$ROOT/previous" "$PENDING" "${ROOT:?}"/releases/* "$HOLD"
-	for image in $images; do engine rmi "$image" >/dev/null 2>&1 || true; done
+	prune_images
 	echo "removed the gateway; its data is kept in $ROOT/data"
 }
 

@@ -3,6 +3,7 @@
 # nothing to do; after one that was killed it goes back to the previous release and opens the gate.
 set -eu
 . /usr/local/lib/clawft/common.sh
+. /usr/local/lib/clawft/images.sh
 
 readonly DIR=$RUN/deploy/$1
 
