@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,25 +10,6 @@ import (
 func (r *report) between(path string, value, low, high int, unit string) {
 	if value < low || value > high {
 		r.wrong(path, strconv.Itoa(value), "%d to %d%s", low, high, unit)
-	}
-}
-
-func (r *report) optionalBetween(path string, value *int, low, high int, unit string) {
-	if value != nil {
-		r.between(path, *value, low, high, unit)
-	}
-}
-
-// fraction reports a number outside of 0 and its upper limit.
-func (r *report) fraction(path string, value *float64, high int) {
-	if value != nil && (*value < 0 || *value > float64(high)) {
-		r.wrong(path, fmt.Sprint(*value), "0 to %d", high)
-	}
-}
-
-func (r *report) notNegative(path string, value *float64) {
-	if value != nil && *value < 0 {
-		r.wrong(path, fmt.Sprint(*value), "0 or more")
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"github.com/clawft/infra/internal/nearest"
 )
 
 // Config is the checked configuration of a stack.
@@ -88,7 +90,7 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	if err := l.report.err(); err != nil {
 		return nil, err
 	}
-	for _, warning := range given.Gateway.Config.warnings(l.key("gateway.config")) {
+	for _, warning := range given.Gateway.warnings(l.key("gateway.config")) {
 		if err := ctx.Log.Warn(warning, nil); err != nil {
 			return nil, fmt.Errorf("logging a warning: %w", err)
 		}
@@ -205,7 +207,7 @@ func (l *loader) rejectUnknownKeys(known []string) {
 		if path != prefix+key || slices.Contains(known, key) {
 			continue
 		}
-		l.report.wrong(path, "an unknown key", "%s", suggest(nearest(key, known), known))
+		l.report.wrong(path, "an unknown key", "%s", suggest(nearest.To(key, known), known))
 	}
 }
 
@@ -216,9 +218,9 @@ func (l *loader) check(given *settings) {
 	given.Image.check(r, l.key("image"), given.Version, l.ctx.RootDirectory())
 	given.Image.checkLogins(r, l.key(""), given)
 	given.Image.checkKeys(r, l.key(""), given.SigningKey)
-	given.Gateway.check(r, l.key("gateway"))
+	given.Gateway.check(r, l.key("gateway"), given.Version)
 	checkSecrets(r, l.key("secrets"), given.Secrets)
-	given.Gateway.Config.checkVariables(r, l.key("gateway.config"), l.key("secrets"), given.Secrets)
+	given.Gateway.checkVariables(r, l.key("gateway.config"), l.key("secrets"), given.Secrets)
 	checkHosts(r, l.key("hosts"), given.Hosts)
 	checkPlatforms(r, l.key(""), given.Hosts, given.Image.Platforms)
 	given.SSH.check(r, l.key("ssh"))

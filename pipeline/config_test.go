@@ -123,8 +123,12 @@ func TestWrongKeysAndTypes(t *testing.T) {
 		{"unknown key without a likely meaning", map[string]string{"ssh": "{verbosity: 3}"}, []string{
 			"clawft:ssh.verbosity: got an unknown key; want one of allowedSources",
 		}},
-		{"snake_case", map[string]string{"gateway": "{config: {channels: {telegram: {token_env: X}}}}"}, []string{
-			`clawft:gateway.config.channels.telegram.token_env: got an unknown key; want "tokenEnv"`,
+		{"snake_case", map[string]string{"gateway": "{memory_mib: 512}"}, []string{
+			`clawft:gateway.memory_mib: got an unknown key; want "memoryMiB"`,
+		}},
+		{"snake_case of the gateway's own", map[string]string{"gateway": "{config: {channels: {telegram: {token_env: X}}, gateway: {api_port: 1}}}"}, []string{
+			"clawft:gateway.config.channels.telegram.token_env: got X, which is not among the secrets; want a secret of that name: pulumi config set --stack dev --secret --path 'clawft:secrets.X'",
+			"clawft:gateway.config.gateway.api_port: got a value; want the key gateway.port of the stack",
 		}},
 		{"number in quotes", map[string]string{"gateway": "{port: '8080'}"}, []string{
 			`clawft:gateway.port: got "8080"; want a whole number, without quotes or unit`,

@@ -8,14 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// refuser is a type that knows keys which must not be given, with the reason
-// and the alternative. A value under such a key may be a secret and is never
-// shown.
-type refuser interface {
-	refused() map[string]string
-}
+	"github.com/clawft/infra/internal/nearest"
+)
 
 // decoder reads parsed JSON into typed values and reports every key that is
 // unknown and every value of the wrong type.
@@ -32,10 +27,13 @@ func (d *decoder) decode(path string, value any, target reflect.Value) {
 		return
 	}
 	d.report.given[path] = true
-	if target.Type() == reflect.TypeFor[json.RawMessage]() {
-		// Marshalling what was just parsed cannot fail.
-		text, _ := json.Marshal(value)
-		target.SetBytes(text)
+	if target.Type() == reflect.TypeFor[map[string]any]() {
+		object, ok := value.(map[string]any)
+		if !ok {
+			d.wrongType(path, kindOf(value), "an object")
+			return
+		}
+		target.Set(reflect.ValueOf(object))
 		return
 	}
 	switch target.Kind() {
@@ -62,30 +60,14 @@ func (d *decoder) decodeStruct(path string, value any, target reflect.Value) {
 		d.wrongType(path, kindOf(value), "an object with keys out of "+strings.Join(names, ", "))
 		return
 	}
-	var refused map[string]string
-	if refuser, ok := target.Interface().(refuser); ok {
-		refused = refuser.refused()
-	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		at := path + "." + key
 		if index, known := fields[key]; known {
 			d.decode(at, object[key], target.Field(index))
-		} else if reason, ok := refused[key]; ok {
-			d.report.wrong(at, "a value", "%s", reason)
 		} else {
-			d.unknownKey(at, key, names, refused)
+			d.report.wrong(at, "an unknown key", "%s", suggest(nearest.To(key, names), names))
 		}
 	}
-}
-
-func (d *decoder) unknownKey(path, key string, names []string, refused map[string]string) {
-	candidates := slices.Concat(names, slices.Collect(maps.Keys(refused)))
-	suggestion := nearest(key, candidates)
-	if reason, ok := refused[suggestion]; ok {
-		d.report.wrong(path, "a value", "%s", reason)
-		return
-	}
-	d.report.wrong(path, "an unknown key", "%s", suggest(suggestion, names))
 }
 
 // suggest is the end of "got an unknown key; want …".
@@ -224,6 +206,9 @@ func configKey(field reflect.StructField) string {
 		return key
 	}
 	key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	if !field.IsExported() {
+		return "-"
+	}
 	return key
 }
 

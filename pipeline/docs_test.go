@@ -90,6 +90,9 @@ func renderDocs(t *testing.T, comments comments) string {
 // where it is first seen.
 func docRows(t *testing.T, comments comments, prefix string, of reflect.Type, seen map[reflect.Type]string) []string {
 	t.Helper()
+	if of == reflect.TypeFor[map[string]any]() {
+		return gatewayRows(t, prefix)
+	}
 	of, suffix := element(of)
 	if of.Kind() != reflect.Struct {
 		return nil
@@ -153,12 +156,12 @@ func typeName(of reflect.Type) string {
 	case reflect.Pointer:
 		return typeName(of.Elem())
 	case reflect.Slice:
-		if of.Elem().Kind() == reflect.Uint8 { // json.RawMessage
-			return "anything"
-		}
-		return "list of " + plural(typeName(of.Elem()))
+		return "list of " + typeName(of.Elem()) + "s"
 	case reflect.Map:
-		return "object of " + plural(typeName(of.Elem()))
+		if of.Elem().Kind() == reflect.Interface {
+			return "object"
+		}
+		return "object of " + typeName(of.Elem()) + "s"
 	case reflect.Struct:
 		return "object"
 	case reflect.Int:
@@ -169,11 +172,4 @@ func typeName(of reflect.Type) string {
 		return "boolean"
 	}
 	return "string"
-}
-
-func plural(name string) string {
-	if name == "anything" {
-		return name
-	}
-	return name + "s"
 }

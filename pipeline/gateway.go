@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"regexp"
+
+	"github.com/clawft/infra/config/gateway"
 )
 
 // Gateway says how the gateway runs on every host.
@@ -23,13 +25,17 @@ type Gateway struct {
 	// How long requests in flight may take before the old release is stopped,
 	// in seconds.
 	Drain int `json:"drain" default:"10"`
-	// The gateway's own configuration; config.json is made from it.
-	Config GatewayConfig `json:"config"`
+	// The gateway's own configuration; config.json is made from it. Keys that are
+	// not in the list below are passed on with a warning.
+	Config map[string]any `json:"config"`
+
+	// document is Config, read.
+	document *gateway.Document
 }
 
 var logLevelPattern = regexp.MustCompile(`^[A-Za-z0-9_:=,.\[\]{}/*+-]+$`)
 
-func (g *Gateway) check(r *report, path string) {
+func (g *Gateway) check(r *report, path, version string) {
 	r.between(path+".port", g.Port, 1024, 65535, ", because the gateway does not run as root")
 	if !logLevelPattern.MatchString(g.LogLevel) {
 		r.wrong(path+".logLevel", quote(g.LogLevel), "a RUST_LOG directive, such as info or warn,clawft_channels=debug")
@@ -41,5 +47,5 @@ func (g *Gateway) check(r *report, path string) {
 	r.between(path+".healthTimeout", g.HealthTimeout, 5, 180, " seconds")
 	r.between(path+".watch", g.Watch, 1, 600, " seconds")
 	r.between(path+".drain", g.Drain, 0, 60, " seconds")
-	g.Config.check(r, path+".config")
+	g.checkConfig(r, path+".config", version)
 }

@@ -14,13 +14,15 @@ import (
 
 	cloudinit "github.com/clawft/infra/cloud-init"
 	"github.com/clawft/infra/components/workflows"
+	"github.com/clawft/infra/config/gateway"
 )
 
-// embedded are the files that the program carries to machines, by the directory of the checkout that they
-// come from.
+// embedded are the files that the program carries in itself, most of them to machines, by the directory of
+// the checkout that they come from.
 var embedded = map[string]fs.FS{
 	"cloud-init":           cloudinit.Sources(),
 	"components/workflows": workflows.Sources(),
+	"config/gateway":       gateway.Sources(),
 }
 
 // checkLineEnds refuses a checkout with Windows' line ends: what goes to Linux from there would fail on

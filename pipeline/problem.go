@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	quotation "github.com/clawft/infra/internal/quote"
 )
 
 // Problem is one wrong value in a stack's configuration.
@@ -127,16 +129,5 @@ func pathElements(path string) []string {
 // nothing is what a Problem says was given where nothing was.
 const nothing = "nothing"
 
-// longestQuote keeps a pasted file out of an error message.
-const longestQuote = 80
-
 // quote shows a value in a problem.
-func quote(value string) string {
-	switch {
-	case strings.Contains(value, "PRIVATE KEY"):
-		return "a private key"
-	case len([]rune(value)) > longestQuote:
-		return strconv.Quote(string([]rune(value)[:longestQuote])) + "…"
-	}
-	return strconv.Quote(value)
-}
+func quote(value string) string { return quotation.Value(value) }

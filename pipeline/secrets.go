@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/clawft/infra/internal/nearest"
 )
 
 // logLevelVariable is the environment variable of `gateway.logLevel`.
@@ -101,7 +103,7 @@ func checkMisspelt(r *report, path string, secrets map[string]string, mentioned 
 		}
 		for _, meant := range known {
 			_, given := secrets[meant]
-			if !given && (editDistance(name, meant) <= 2 || strings.HasSuffix(meant, "_"+name)) {
+			if !given && (nearest.Distance(name, meant) <= 2 || strings.HasSuffix(meant, "_"+name)) {
 				r.wrong(path+"."+name, "a name that the gateway does not read", "%s", meant)
 			}
 		}

@@ -1,4 +1,4 @@
-package pipeline
+package nearest
 
 import "testing"
 
@@ -16,7 +16,7 @@ func TestNearest(t *testing.T) {
 		"ssh":       "",
 		"":          "",
 	} {
-		if got := nearest(given, keys); got != want {
+		if got := To(given, keys); got != want {
 			t.Errorf("%q: got %q, want %q", given, got, want)
 		}
 	}

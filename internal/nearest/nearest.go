@@ -1,17 +1,18 @@
-package pipeline
+// Package nearest finds the word that was probably meant.
+package nearest
 
 import (
 	"slices"
 	"strings"
 )
 
-// nearest returns the candidate that was probably meant, or "". Case and word
+// To returns the candidate that was probably meant, or "". Case and word
 // separators do not count, so that bot_token_env finds botTokenEnv.
-func nearest(name string, candidates []string) string {
+func To(name string, candidates []string) string {
 	wanted := foldName(name)
 	best, shortest := "", max(1, len(wanted)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
-		if distance := editDistance(wanted, foldName(candidate)); distance < shortest {
+		if distance := Distance(wanted, foldName(candidate)); distance < shortest {
 			best, shortest = candidate, distance
 		}
 	}
@@ -31,9 +32,9 @@ func foldName(name string) string {
 	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
 }
 
-// editDistance is the Levenshtein distance, with a swap of two neighbours
+// Distance is the Levenshtein distance, with a swap of two neighbours
 // counted as one edit.
-func editDistance(a, b string) int {
+func Distance(a, b string) int {
 	var before []int
 	previous := make([]int, len(b)+1)
 	for j := range previous {
