@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,22 @@ func projectType(field reflect.StructField) (string, any) {
 		return "array", []any{}
 	}
 	return "object", map[string]any{}
+}
+
+// What the language host builds to must be found by it on every system, from
+// every directory, and must not become part of anybody's commit.
+func TestProjectKeepsTheProgram(t *testing.T) {
+	target, _ := loadProject(t).Runtime.Options()["buildTarget"].(string)
+	if !filepath.IsLocal(target) || !strings.Contains(target, "/") || filepath.Ext(target) != ".exe" {
+		t.Errorf("the build target is %q, want a path below the project with a slash and .exe", target)
+	}
+	ignored, err := os.ReadFile("../.gitignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir, _, _ := strings.Cut(target, "/"); !slices.Contains(strings.Fields(string(ignored)), "/"+dir+"/") {
+		t.Errorf("git does not ignore /%s/, where the program is built to", dir)
+	}
 }
 
 func TestProjectIsATemplate(t *testing.T) {
