@@ -48,11 +48,13 @@ type ImageArgs struct {
 	PushCredentials *RegistryCredentials
 }
 
-// Builder is a named buildx builder. It is created if it does not exist.
+// Builder says which buildx builder builds: by default the one that docker-build
+// finds on the machine that runs it, which is Docker's current one if it can.
 type Builder struct {
-	// Name of the builder, such as "clawft-multiarch".
+	// Name of the builder, such as "clawft", or "".
 	Name string
-	// Driver is "docker-container" or "remote".
+	// Driver makes the builder, if it is given: "docker-container", "kubernetes" or
+	// "remote". What is in the state then exists on one machine only.
 	Driver string
 	// Endpoint is where a remote BuildKit listens, such as unix:///run/buildkitd.sock.
 	Endpoint string
@@ -78,7 +80,7 @@ type Image struct {
 	Ref pulumi.StringOutput
 }
 
-// NewImage registers the builder and the build.
+// NewImage registers the build, and the builder if it is to be made.
 func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.ResourceOption) (*Image, error) {
 	if len(args.Platforms) == 0 {
 		return nil, errors.New("an image needs at least one platform (ImageArgs.Platforms)")
@@ -89,26 +91,13 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 	}
 	parent := pulumi.Parent(image)
 
-	builderArgs := &docker.BuildxBuilderArgs{
-		Name: pulumi.String(args.Builder.Name),
-		// With its node named, as buildx itself would name it, a builder that
-		// exists is used instead of refused.
-		Node:   pulumi.String(args.Builder.Name + "0"),
-		Driver: pulumi.String(args.Builder.Driver),
-		// Left as it is otherwise: the user's default builder is not ours to change.
-		Use: pulumi.Bool(false),
-	}
-	if args.Builder.Endpoint != "" {
-		builderArgs.Endpoint = pulumi.String(args.Builder.Endpoint)
-	}
-	builder, err := docker.NewBuildxBuilder(ctx, name+"-builder", builderArgs, parent)
+	builder, err := args.Builder.register(ctx, name+"-builder", parent)
 	if err != nil {
-		return nil, fmt.Errorf("registering the builder: %w", err)
+		return nil, err
 	}
-
 	cacheFrom, cacheTo := args.Cache.exchange()
 	build, err := dockerbuild.NewImage(ctx, name+"-build", &dockerbuild.ImageArgs{
-		Builder:        dockerbuild.BuilderConfigArgs{Name: builder.Name},
+		Builder:        builder,
 		Context:        dockerbuild.BuildContextArgs{Location: pulumi.String(args.Context), Named: namedContexts(args.Contexts)},
 		Dockerfile:     args.dockerfile(),
 		Platforms:      platformArray(args.Platforms),
@@ -139,6 +128,35 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 		"digest": image.Digest,
 		"ref":    image.Ref,
 	})
+}
+
+// register returns what a build names as its builder: nil for the one that
+// docker-build finds.
+func (b Builder) register(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (dockerbuild.BuilderConfigPtrInput, error) {
+	switch {
+	case b.Name == "":
+		return nil, nil
+	case b.Driver == "":
+		return dockerbuild.BuilderConfigArgs{Name: pulumi.String(b.Name)}, nil
+	}
+	args := &docker.BuildxBuilderArgs{
+		Name: pulumi.String(b.Name),
+		// With its node named, as buildx itself would name it, a builder that
+		// exists is used instead of refused.
+		Node:   pulumi.String(b.Name + "0"),
+		Driver: pulumi.String(b.Driver),
+		// Left as it is otherwise: the user's default builder is not ours to change.
+		Use: pulumi.Bool(false),
+	}
+	if b.Endpoint != "" {
+		args.Endpoint = pulumi.String(b.Endpoint)
+	}
+	// Other stacks may build with it: it stays when this one goes.
+	made, err := docker.NewBuildxBuilder(ctx, name, args, append(opts, pulumi.RetainOnDelete(true))...)
+	if err != nil {
+		return nil, fmt.Errorf("registering the builder: %w", err)
+	}
+	return dockerbuild.BuilderConfigArgs{Name: made.Name}, nil
 }
 
 func (args *ImageArgs) dockerfile() dockerbuild.DockerfileArgs {
@@ -210,7 +228,8 @@ func (cache Cache) exchange() (dockerbuild.CacheFromArray, dockerbuild.CacheToAr
 	case "gha":
 		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Gha: dockerbuild.CacheFromGitHubActionsArgs{}}},
 			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Gha: dockerbuild.CacheToGitHubActionsArgs{
-				Mode: dockerbuild.CacheModeMax,
+				Mode:        dockerbuild.CacheModeMax,
+				IgnoreError: pulumi.Bool(true),
 			}}}
 	case "registry":
 		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Registry: dockerbuild.CacheFromRegistryArgs{
@@ -219,6 +238,11 @@ func (cache Cache) exchange() (dockerbuild.CacheFromArray, dockerbuild.CacheToAr
 			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Registry: dockerbuild.CacheToRegistryArgs{
 				Ref:  pulumi.String(cache.Ref),
 				Mode: dockerbuild.CacheModeMax,
+				// An index of layers, which is what BuildKit writes otherwise, is refused
+				// by registries that want manifests in an index.
+				ImageManifest: pulumi.Bool(true),
+				OciMediaTypes: pulumi.Bool(true),
+				IgnoreError:   pulumi.Bool(true),
 			}}}
 	case "local":
 		return dockerbuild.CacheFromArray{dockerbuild.CacheFromArgs{Local: dockerbuild.CacheFromLocalArgs{
@@ -226,7 +250,7 @@ func (cache Cache) exchange() (dockerbuild.CacheFromArray, dockerbuild.CacheToAr
 			}}},
 			// The plugin drops the mode of a local cache, which would then lack the
 			// layers of all stages but the last.
-			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Raw: pulumi.String("type=local,mode=max,dest=" + cache.Ref)}}
+			dockerbuild.CacheToArray{dockerbuild.CacheToArgs{Raw: pulumi.String("type=local,mode=max,ignore-error=true,dest=" + cache.Ref)}}
 	default:
 		return nil, nil
 	}

@@ -20,7 +20,6 @@ func imageArgs() *ImageArgs {
 		Source:     "https://github.com/weave-logic-ai/clawft",
 		Dockerfile: "Dockerfile",
 		Platforms:  []string{"linux/amd64", "linux/arm64"},
-		Builder:    Builder{Name: "clawft-multiarch", Driver: "docker-container"},
 	}
 }
 
@@ -117,8 +116,10 @@ func TestCache(t *testing.T) {
 	}{
 		{"GitHub Actions", Cache{Type: "gha"}, `[{"gha":{`, `[{"gha":{`},
 		{"registry", Cache{Type: "registry", Ref: "ghcr.io/clawft/clawft:buildcache"},
-			`[{"registry":{"ref":"ghcr.io/clawft/clawft:buildcache"}}]`, `[{"registry":{`},
-		{"local", Cache{Type: "local", Ref: "/var/cache/clawft"}, `[{"local":{"src":"/var/cache/clawft"}}]`, `[{"raw":"type=local,mode=max,dest=/var/cache/clawft"}]`},
+			`[{"registry":{"ref":"ghcr.io/clawft/clawft:buildcache"}}]`,
+			// A manifest of its own kind is refused by distribution 3, among others.
+			`[{"registry":{"ignoreError":true,"imageManifest":true,"mode":"max","ociMediaTypes":true,`},
+		{"local", Cache{Type: "local", Ref: "/var/cache/clawft"}, `[{"local":{"src":"/var/cache/clawft"}}]`, `[{"raw":"type=local,mode=max,ignore-error=true,dest=/var/cache/clawft"}]`},
 		{"none", Cache{}, "null", "null"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,6 +138,9 @@ func TestCache(t *testing.T) {
 				// Without the stages, a changed version compiles everything again.
 				if !strings.Contains(to, `"mode":"max"`) && !strings.Contains(to, "mode=max") {
 					t.Errorf("only the last stage is cached: %s", to)
+				}
+				if !strings.Contains(to, `"ignoreError":true`) && !strings.Contains(to, "ignore-error=true") {
+					t.Errorf("a cache that cannot be written fails the build: %s", to)
 				}
 				if test.cache.Ref != "" && !strings.Contains(to, test.cache.Ref) {
 					t.Errorf("written elsewhere than read from: %s", to)
@@ -175,12 +179,29 @@ func TestBuilder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
 				build := buildOf(t, r, func(args *ImageArgs) { args.Builder = test.builder })
-				wantInputs(t, mustFind(t, r, "docker:index/buildxBuilder:BuildxBuilder", "gateway-builder"), test.want)
+				builder := mustFind(t, r, "docker:index/buildxBuilder:BuildxBuilder", "gateway-builder")
+				wantInputs(t, builder, test.want)
+				if !builder.Request.GetRetainOnDelete() {
+					t.Error("destroying this stack would take the builder of others")
+				}
 				wantInputs(t, build, map[string]string{"builder": `{"name":"` + test.builder.Name + `"}`})
 				if !strings.Contains(strings.Join(dependencies(build), " "), "gateway-builder") {
 					t.Error("the build does not wait for its builder")
 				}
 			})
+		})
+	}
+}
+
+// What is on one machine is no part of the stack, unless it is asked for.
+func TestBuilderThatExists(t *testing.T) {
+	for name, want := range map[string]string{"": "null", "multi": `{"name":"multi"}`} {
+		inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
+			build := buildOf(t, r, func(args *ImageArgs) { args.Builder.Name = name })
+			wantInputs(t, build, map[string]string{"builder": want})
+			if made := r.Names("docker:index/buildxBuilder:BuildxBuilder"); len(made) > 0 {
+				t.Errorf("the builder %q is made: %v", name, made)
+			}
 		})
 	}
 }

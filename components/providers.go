@@ -20,6 +20,8 @@ type ProvidersArgs struct {
 	GitHub *GitHubProviderArgs
 	// Build is true when the stack builds or publishes an image.
 	Build bool
+	// MakeBuilder is true when the stack makes a buildx builder.
+	MakeBuilder bool
 }
 
 // HcloudProviderArgs configures access to the Hetzner Cloud API. Fields left
@@ -82,15 +84,25 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 	}
 
 	if args.Build {
-		engine, err := docker.NewProvider(ctx, "docker", nil)
-		if err != nil {
-			return nil, fmt.Errorf("registering the docker provider: %w", err)
-		}
-		build, err := dockerbuild.NewProvider(ctx, "docker-build", nil)
+		// Otherwise the SDK and the plugin write DOCKER_HOST into the state, which is
+		// another one on each machine. Docker's client reads it all the same.
+		build, err := dockerbuild.NewProvider(ctx, "docker-build", &dockerbuild.ProviderArgs{Host: pulumi.String("")}, pulumi.IgnoreChanges([]string{"host"}))
 		if err != nil {
 			return nil, fmt.Errorf("registering the docker-build provider: %w", err)
 		}
-		providers.all = append(providers.all, engine, build)
+		providers.all = append(providers.all, build)
+	}
+
+	if args.MakeBuilder {
+		engine, err := docker.NewProvider(ctx, "docker", &docker.ProviderArgs{
+			Host: pulumi.String(""),
+			// Of a remote builder no Docker daemon takes part, and a preview needs none.
+			DisableDockerDaemonCheck: pulumi.Bool(true),
+		}, pulumi.IgnoreChanges([]string{"host"}))
+		if err != nil {
+			return nil, fmt.Errorf("registering the docker provider: %w", err)
+		}
+		providers.all = append(providers.all, engine)
 	}
 
 	if args.GitHub != nil {

@@ -74,7 +74,7 @@ func TestMinimalConfigTakesAllDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Image.SizeLimitMiB != 50 || cfg.Image.Dockerfile != "Dockerfile" || cfg.Image.Builder.Name != "clawft-multiarch" {
+	if cfg.Image.SizeLimitMiB != 50 || cfg.Image.Dockerfile != "Dockerfile" || cfg.Image.Builder != (Builder{}) {
 		t.Errorf("image: got %+v", cfg.Image)
 	}
 	if !slices.Equal(cfg.Image.Platforms, []string{"linux/amd64", "linux/arm64"}) {

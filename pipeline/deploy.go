@@ -88,7 +88,10 @@ func (c *Config) resolveSource(ctx context.Context) (components.Commit, error) {
 }
 
 func (c *Config) providers(ctx *pulumi.Context) *components.ProvidersArgs {
-	args := &components.ProvidersArgs{Build: c.Image.Source != "" || c.Image.Publish}
+	args := &components.ProvidersArgs{
+		Build:       c.Image.Source != "" || c.Image.Publish,
+		MakeBuilder: c.Image.Source != "" && c.Image.Builder.Driver != "",
+	}
 	if len(c.servers()) > 0 {
 		cloud := config.New(ctx, "hcloud")
 		args.Hcloud = &components.HcloudProviderArgs{

@@ -41,9 +41,6 @@ func recordedStack(t *testing.T, stack string) *recorder.Recorder {
 		setPath(t, r, "clawft:image", "repository", "172.30.0.1:5000/clawft/clawft")
 		setPath(t, r, "clawft:image", "source", ".")
 		setPath(t, r, "clawft:image", "username", "clawft")
-		setPath(t, r, "clawft:image", "builder", map[string]any{
-			"name": "clawft-lab", "driver": "remote", "endpoint": "unix:///run/buildkitd.sock",
-		})
 		setHost(t, r, 1, "hostKey", public)
 		set["clawft:registryPassword"] = planted
 		set["clawft:registryPullToken"] = planted

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,7 +32,9 @@ type Image struct {
 	// Named build contexts; one can replace a base image, such as
 	// `debian:bookworm-slim: docker-image://mirror.example.org/debian:bookworm-slim`.
 	Contexts map[string]string `json:"contexts"`
-	// The buildx builder; it is created if it does not exist.
+	// The buildx builder. Absent: Docker's current one on the machine that builds.
+	// If that one uses Docker's own driver, which cannot build an image index,
+	// another one that answers is used, or one is made.
 	Builder Builder `json:"builder"`
 	// Where build layers are cached.
 	Cache Cache `json:"cache"`
@@ -77,19 +78,23 @@ type Image struct {
 
 // Builder is a buildx builder.
 type Builder struct {
-	// Name of the builder.
-	Name string `json:"name" default:"clawft-multiarch"`
-	// Driver: docker-container, docker, kubernetes or remote.
-	Driver string `json:"driver" default:"docker-container"`
-	// Where the builder is reached. Required for the remote driver.
+	// Name of a builder that the machine that builds has.
+	Name string `json:"name"`
+	// Makes the builder with this driver where it does not exist:
+	// docker-container, kubernetes or remote. The stack's state then holds what is
+	// on one machine, so this is for stacks that one machine builds; others make
+	// the builder beforehand and give its name alone.
+	Driver string `json:"driver"`
+	// Where the builder of the driver remote is reached.
 	Endpoint string `json:"endpoint"`
 }
 
-// Cache says where build layers are cached.
+// Cache says where build layers are cached. A cache that cannot be read or
+// written makes a build slower and fails none.
 type Cache struct {
-	// Type: gha (GitHub Actions), registry, local or none; auto is gha inside
-	// GitHub Actions and registry elsewhere.
-	Type string `json:"type" default:"auto"`
+	// Type: registry, gha, local or none. gha is the cache of GitHub Actions: a
+	// build anywhere else finds nothing there and keeps nothing.
+	Type string `json:"type" default:"registry"`
 	// Reference of a registry cache. Default: tag `buildcache` of the repository.
 	Ref string `json:"ref"`
 	// Directory of a local cache.
@@ -155,17 +160,12 @@ func (i Image) sourceLabel() string {
 	return address
 }
 
-// component resolves the type auto.
 func (c Cache) component() components.Cache {
-	switch {
-	case c.Type == "local":
+	switch c.Type {
+	case "local":
 		return components.Cache{Type: c.Type, Ref: c.Path}
-	case c.Type == "none":
+	case "none":
 		return components.Cache{}
-	case c.Type == "auto" && os.Getenv("GITHUB_ACTIONS") == "true":
-		return components.Cache{Type: "gha"}
-	case c.Type == "auto":
-		return components.Cache{Type: "registry", Ref: c.Ref}
 	}
 	return components.Cache{Type: c.Type, Ref: c.Ref}
 }
@@ -177,7 +177,7 @@ func (i *Image) complete(s *settings) {
 		i.Ref, i.Subdirectory, _ = strings.Cut(fragment, ":")
 	}
 	slices.Sort(i.Platforms)
-	if i.Cache.Ref == "" && slices.Contains([]string{"auto", "registry"}, i.Cache.Type) {
+	if i.Cache.Ref == "" && i.Cache.Type == "registry" {
 		i.Cache.Ref = i.Repository + ":buildcache"
 	}
 	i.completeKeys(s.SigningKey)

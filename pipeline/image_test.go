@@ -84,7 +84,25 @@ func TestWrongImages(t *testing.T) {
 			"clawft:image.builder.endpoint: got nothing; want where the remote builder is reached, such as tcp://buildkit.example.org:1234",
 			`clawft:image.builder.name: got "-x"; want a name of letters, digits, dots, _ and -, starting with a letter`,
 			`clawft:image.cache.path: got "/tmp/cache"; want no path, because the cache is of type s3`,
-			`clawft:image.cache.type: got "s3"; want one of auto, gha, registry, local, none`,
+			`clawft:image.cache.type: got "s3"; want one of registry, gha, local, none`,
+		}},
+		{"builder without a name", imageWith(fixed + ", builder: {driver: docker-container}"), []string{
+			"clawft:image.builder.name: got nothing; want the name of the builder to make, such as clawft; without driver and endpoint, Docker's current builder is used",
+		}},
+		{"builders that cannot build it", imageWith(fixed + ", builder: {name: default, driver: docker}"), []string{
+			`clawft:image.builder.driver: got "docker"; want docker-container, kubernetes or remote, or no driver to use a builder that exists: ` +
+				"the driver docker is that of Docker's own builder, of which there is no second one",
+			`clawft:image.builder.name: got "default"; want another builder, or no name at all: ` +
+				"that one is Docker's own, which cannot build an image index and push it by its digest",
+		}},
+		{"endpoint of a builder that is not remote", imageWith(fixed + ", builder: {name: x, driver: docker-container, endpoint: 'tcp://x:1'}"), []string{
+			`clawft:image.builder.endpoint: got "tcp://x:1"; want no endpoint, because only a builder that is made with the driver remote has one`,
+		}},
+		{"endpoint of a builder that exists", imageWith(fixed + ", builder: {name: x, endpoint: 'tcp://x:1'}"), []string{
+			`clawft:image.builder.endpoint: got "tcp://x:1"; want no endpoint, because only a builder that is made with the driver remote has one`,
+		}},
+		{"driver that is none", imageWith(fixed + ", builder: {name: x, driver: cloud}"), []string{
+			`clawft:image.builder.driver: got "cloud"; want one of docker-container, kubernetes, remote`,
 		}},
 		{"local cache without a directory", imageWith(fixed + ", cache: {type: local, ref: r.example/x}"), []string{
 			"clawft:image.cache.path: got nothing; want the directory of the local cache",
@@ -137,19 +155,17 @@ func TestImageContexts(t *testing.T) {
 func TestCaches(t *testing.T) {
 	registry := components.Cache{Type: "registry", Ref: "ghcr.io/clawft/clawft:buildcache"}
 	for _, c := range []struct {
-		keys, actions string
-		want          components.Cache
+		keys string
+		want components.Cache
 	}{
-		{"", "", registry},
-		{"cache: {type: auto}", "true", components.Cache{Type: "gha"}},
-		{"cache: {type: registry}", "true", registry},
-		{"cache: {type: registry, ref: r.example/c}", "", components.Cache{Type: "registry", Ref: "r.example/c"}},
-		{"cache: {type: local, path: /var/cache/build}", "", components.Cache{Type: "local", Ref: "/var/cache/build"}},
-		{"cache: {type: gha}", "", components.Cache{Type: "gha"}},
-		{"cache: {type: none}", "true", components.Cache{}},
+		{"", registry},
+		{"cache: {type: registry}", registry},
+		{"cache: {type: registry, ref: r.example/c}", components.Cache{Type: "registry", Ref: "r.example/c"}},
+		{"cache: {type: local, path: /var/cache/build}", components.Cache{Type: "local", Ref: "/var/cache/build"}},
+		{"cache: {type: gha}", components.Cache{Type: "gha"}},
+		{"cache: {type: none}", components.Cache{}},
 	} {
-		t.Run(c.keys+" "+c.actions, func(t *testing.T) {
-			t.Setenv("GITHUB_ACTIONS", c.actions)
+		t.Run(c.keys, func(t *testing.T) {
 			cfg, err := with(imageWith("source: src, "+c.keys)).load(t, "dev")
 			if err != nil {
 				t.Fatal(err)

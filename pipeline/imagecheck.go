@@ -192,23 +192,41 @@ func (i *Image) checkBuild(r *report, path string) {
 			r.wrong(path+".contexts."+name, quote(""), "a directory, a git URL, or docker-image:// and a reference")
 		}
 	}
-	builder, cache := path+".builder", path+".cache"
-	if !builderPattern.MatchString(i.Builder.Name) {
-		r.wrong(builder+".name", quote(i.Builder.Name), "a name of letters, digits, dots, _ and -, starting with a letter")
-	}
-	r.oneOf(builder+".driver", i.Builder.Driver, "docker-container", "docker", "kubernetes", "remote")
-	if i.Builder.Driver == "remote" && i.Builder.Endpoint == "" {
-		r.wrong(builder+".endpoint", nothing, "where the remote builder is reached, such as tcp://buildkit.example.org:1234")
-	}
-	r.oneOf(cache+".type", i.Cache.Type, "auto", "gha", "registry", "local", "none")
+	i.Builder.check(r, path+".builder")
+	cache := path + ".cache"
+	r.oneOf(cache+".type", i.Cache.Type, "registry", "gha", "local", "none")
 	if i.Cache.Type == "local" && i.Cache.Path == "" {
 		r.wrong(cache+".path", nothing, "the directory of the local cache")
 	}
 	if i.Cache.Path != "" && i.Cache.Type != "local" {
 		r.wrong(cache+".path", quote(i.Cache.Path), "no path, because the cache is of type %s", i.Cache.Type)
 	}
-	if i.Cache.Ref != "" && !slices.Contains([]string{"auto", "registry"}, i.Cache.Type) {
+	if i.Cache.Ref != "" && i.Cache.Type != "registry" {
 		r.wrong(cache+".ref", quote(i.Cache.Ref), "no ref, because the cache is of type %s", i.Cache.Type)
+	}
+}
+
+func (b Builder) check(r *report, path string) {
+	switch {
+	case b.Name == "" && (b.Driver != "" || b.Endpoint != ""):
+		r.wrong(path+".name", nothing, "the name of the builder to make, such as clawft; without driver and endpoint, Docker's current builder is used")
+	case b.Name == "default":
+		r.wrong(path+".name", quote(b.Name), "another builder, or no name at all: that one is Docker's own, which cannot build an image index and push it by its digest")
+	case b.Name != "" && !builderPattern.MatchString(b.Name):
+		r.wrong(path+".name", quote(b.Name), "a name of letters, digits, dots, _ and -, starting with a letter")
+	}
+	const remote = "remote"
+	if b.Driver == "docker" {
+		r.wrong(path+".driver", quote(b.Driver), "docker-container, kubernetes or remote, or no driver to use a builder that exists: "+
+			"the driver docker is that of Docker's own builder, of which there is no second one")
+	} else if b.Driver != "" {
+		r.oneOf(path+".driver", b.Driver, "docker-container", "kubernetes", remote)
+	}
+	switch {
+	case b.Driver == remote && b.Endpoint == "":
+		r.wrong(path+".endpoint", nothing, "where the remote builder is reached, such as tcp://buildkit.example.org:1234")
+	case b.Driver != remote && b.Endpoint != "":
+		r.wrong(path+".endpoint", quote(b.Endpoint), "no endpoint, because only a builder that is made with the driver remote has one")
 	}
 }
 

@@ -119,7 +119,6 @@ func TestStackFiles(t *testing.T) {
 		{stack: "prod", add: token + "  clawft:secrets: {ANTHROPIC_API_KEY: {secure: x}}\n", hosts: 2, protect: true, github: true},
 		{stack: "lab", add: token + "  clawft:sshPrivateKey: " + private + "\n", replace: map[string]string{
 			"  clawft:image:\n":  "  clawft:image:\n    repository: 172.30.0.1:5000/clawft/clawft\n    source: cloud-init\n",
-			"driver: remote\n":   "driver: remote\n      endpoint: unix:///run/buildkit.sock\n",
 			"    - name: gw-2\n": "    - name: gw-2\n      hostKey: " + public + "\n",
 		}, hosts: 2, github: true},
 	} {

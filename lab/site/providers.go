@@ -1,6 +1,8 @@
 package site
 
 import (
+	"context"
+	"fmt"
 	"path/filepath"
 	"runtime"
 
@@ -28,8 +30,11 @@ func Repository(options Options) string {
 	return filepath.Join(Dir(options.Root, options.Name), hubDir, repositoryOwner, repositoryName+".git")
 }
 
+// builder is the current builder of the lab's own Docker configuration.
+const builder = "clawft-lab"
+
 // providers are the stand-ins for the plugins that the program uses.
-func (s *Site) providers(buildxProgram string) (provider.Set, error) {
+func (s *Site) providers(ctx context.Context, buildxProgram string) (provider.Set, error) {
 	if err := s.trustRegistry(); err != nil {
 		return nil, err
 	}
@@ -44,6 +49,9 @@ func (s *Site) providers(buildxProgram string) (provider.Set, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := client.Use(ctx, builder, s.buildkit.Endpoint()); err != nil {
+		return nil, fmt.Errorf("making the lab's BuildKit the current builder: %w", err)
 	}
 	s.cloud = hcloud.NewCloud(hcloud.Options{
 		Machines:     s.Machines,

@@ -19,21 +19,20 @@ func (s *Site) settings(release Release, existing existingMachine) stack.Setting
 	secret := func(text string) stack.Value { return stack.Value{Text: text, Secret: true} }
 	host := fmt.Sprintf("clawft:hosts[%d].", existingIndex)
 	settings := stack.Settings{
-		"clawft:version":                plain(release.Version),
-		"clawft:image.repository":       plain(s.Registry.Address() + "/clawft/clawft"),
-		"clawft:image.platforms[0]":     plain("linux/" + runtime.GOARCH),
-		"clawft:image.source":           plain(release.context()),
-		"clawft:image.dockerfile":       plain(release.dockerfile()),
-		"clawft:image.builder.endpoint": plain(s.buildkit.Endpoint()),
-		"clawft:image.username":         plain(s.Registry.Username()),
-		"clawft:registryPassword":       secret(s.Registry.Password()),
-		"clawft:registryPullToken":      secret(s.Registry.Password()),
-		"clawft:hosts[0].hcloud.type":   plain(serverType()),
-		host + "address":                plain(existing.address),
-		host + "hostKey":                plain(existing.hostKey),
-		"clawft:sshPrivateKey":          secret(s.identity.Private),
-		"github:token":                  secret("github_pat_of_the_lab"),
-		"hcloud:token":                  secret(strings.Repeat("lab0", 16)), // as long as the API's tokens
+		"clawft:version":              plain(release.Version),
+		"clawft:image.repository":     plain(s.Registry.Address() + "/clawft/clawft"),
+		"clawft:image.platforms[0]":   plain("linux/" + runtime.GOARCH),
+		"clawft:image.source":         plain(release.context()),
+		"clawft:image.dockerfile":     plain(release.dockerfile()),
+		"clawft:image.username":       plain(s.Registry.Username()),
+		"clawft:registryPassword":     secret(s.Registry.Password()),
+		"clawft:registryPullToken":    secret(s.Registry.Password()),
+		"clawft:hosts[0].hcloud.type": plain(serverType()),
+		host + "address":              plain(existing.address),
+		host + "hostKey":              plain(existing.hostKey),
+		"clawft:sshPrivateKey":        secret(s.identity.Private),
+		"github:token":                secret("github_pat_of_the_lab"),
+		"hcloud:token":                secret(strings.Repeat("lab0", 16)), // as long as the API's tokens
 	}
 	if release.Fault != "" {
 		// A broken gateway is there to be deployed, and the smoke test stops most

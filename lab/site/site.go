@@ -178,7 +178,7 @@ func (s *Site) services(ctx context.Context, tools map[string]string) error {
 		return err
 	}
 	s.pulumi = tools[toolchain.Pulumi.Name]
-	providers, err := s.providers(tools[toolchain.Buildx.Name])
+	providers, err := s.providers(ctx, tools[toolchain.Buildx.Name])
 	if err != nil {
 		return err
 	}

@@ -40,11 +40,17 @@ func (i *images) build(ctx context.Context, args *imageArgs, preview bool) (stri
 	}
 	defer remove()
 
-	metadata := filepath.Join(config, "metadata.json")
-	command := []string{"bake", "--file", "-", "--progress", "plain", "--metadata-file", metadata}
-	if args.Builder != nil && value(args.Builder.Name) != "" {
-		command = append(command, "--builder", *args.Builder.Name)
+	builder := ""
+	if args.Builder != nil {
+		builder = value(args.Builder.Name)
 	}
+	if builder == "" {
+		if builder, err = i.client.Builder(ctx); err != nil {
+			return "", err
+		}
+	}
+	metadata := filepath.Join(config, "metadata.json")
+	command := []string{"bake", "--file", "-", "--progress", "plain", "--metadata-file", metadata, "--builder", builder}
 	if args.Network == "host" {
 		command = append(command, "--allow", "network.host")
 	}

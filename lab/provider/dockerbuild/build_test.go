@@ -44,7 +44,6 @@ func TestPublish(t *testing.T) {
 	write(t, lab.dir, "source/hello", "hello", 0o644)
 	inputs := lab.check(t, imageURN, map[string]any{
 		"context":        map[string]any{"location": "source"},
-		"builder":        map[string]any{"name": "lab"},
 		"platforms":      []any{"linux/amd64", "linux/arm64"},
 		"buildArgs":      map[string]any{"VERSION": "0.6.19 ${not} %{an expression}"},
 		"buildOnPreview": false,
@@ -387,7 +386,7 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Run(t.Context(), "create", "--name", "lab", "--driver", "remote", daemon.Endpoint()); err != nil {
+	if err := client.Use(t.Context(), "lab", daemon.Endpoint()); err != nil {
 		t.Fatal(err)
 	}
 	return &lab{dir: dir, registry: reg, provider: New(Options{Client: client, Dir: dir, Authorities: []string{reg.CAPath()}})}

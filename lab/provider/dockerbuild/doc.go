@@ -16,6 +16,9 @@
 //   - In the preview of an update that is due only to a changed context, digest
 //     and ref are known to be empty rather than unknown.
 //
+//   - Without a builder's name the current one builds. If that is Docker's own,
+//     the first other one that answers does, and without any, one that is made.
+//
 //   - Changed registry passwords change nothing.
 //
 //   - Deleting an Index deletes the manifest that it points at, and so every
