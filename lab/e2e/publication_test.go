@@ -49,15 +49,10 @@ func deployed(t *testing.T) string {
 // read from its files, because it is served only while a lab command runs.
 func publicTags(t *testing.T) map[string]string {
 	t.Helper()
-	links, err := filepath.Glob(filepath.Join(site.Dir(tested.root, labName),
-		"registry", "data", "docker", "registry", "v2", "repositories", "clawft", "clawft", "_manifests", "tags", "*", "current", "link"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	tags := map[string]string{}
-	for _, link := range links {
-		// What is attached to an image is no name for it.
-		if strings.Contains(link, "/tags/sha256-") {
+	for _, link := range tagLinks(t, "*") {
+		// What is attached to an image is no name for it, and nor is the cache.
+		if strings.Contains(link, "/tags/sha256-") || strings.Contains(link, "/tags/"+cacheTag+"/") {
 			continue
 		}
 		digest, err := os.ReadFile(link)
@@ -67,6 +62,19 @@ func publicTags(t *testing.T) map[string]string {
 		tags[filepath.Base(filepath.Dir(filepath.Dir(link)))] = string(digest)
 	}
 	return tags
+}
+
+// cacheTag is where builds keep their layers by default.
+const cacheTag = "buildcache"
+
+func tagLinks(t *testing.T, tag string) []string {
+	t.Helper()
+	links, err := filepath.Glob(filepath.Join(site.Dir(tested.root, labName),
+		"registry", "data", "docker", "registry", "v2", "repositories", "clawft", "clawft", "_manifests", "tags", tag, "current", "link"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return links
 }
 
 func wantTags(t *testing.T, want map[string]string) {
@@ -86,6 +94,9 @@ func firstPublication(t *testing.T) {
 	tested.wantVersion(t, first)
 	digest := deployed(t)
 	wantTags(t, map[string]string{first: digest, "0.6": digest, "latest": digest})
+	if len(tagLinks(t, cacheTag)) != 1 {
+		t.Errorf("the build left no cache in the registry")
+	}
 	output = tested.must(t, publishing(first)...)
 	for _, word := range []string{" created", " updated", "REPLACED", " deleted"} {
 		if strings.Contains(output[strings.Index(output, "stack     "):], word) {
