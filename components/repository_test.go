@@ -29,7 +29,6 @@ func workflowsArgs() *WorkflowsArgs {
 			Dockerfile:    "FROM scratch\n",
 			Infra:         workflows.Infra{Repository: "clawft/infra", Ref: strings.Repeat("a", 40), Version: "v1.2.0"},
 			Stack:         "prod",
-			Environment:   "prod",
 		},
 	}
 }

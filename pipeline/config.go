@@ -225,7 +225,7 @@ func (l *loader) check(given *settings) {
 	checkPlatforms(r, l.key(""), given.Hosts, given.Image.Platforms)
 	given.SSH.check(r, l.key("ssh"))
 	given.SSH.checkKey(r, l.key("sshPrivateKey"), given.SSHPrivateKey, given.Hosts)
-	given.GitHub.check(r, l.key("github"), l.ctx.Stack())
+	given.GitHub.check(r, l.key("github"))
 	checkActionsSecrets(r, l.key("actionsSecrets"), given)
 	l.checkHcloudToken(given.Hosts)
 }

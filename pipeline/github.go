@@ -32,7 +32,7 @@ type GitHub struct {
 	BypassActor *BypassActor `json:"bypassActor"`
 	// Who may create release tags. Default: the repository's admins.
 	Releasers []BypassActor `json:"releasers"`
-	// Deployment environment of the release workflow.
+	// Deployment environment of the release workflow. It has the stack's name.
 	Environment Environment `json:"environment"`
 	// This repository, whose release workflow is called. Required.
 	Infra InfraRepository `json:"infra"`
@@ -60,8 +60,6 @@ type BypassActor struct {
 
 // Environment is a deployment environment at GitHub.
 type Environment struct {
-	// Name of the environment. Default: the stack's name.
-	Name string `json:"name"`
 	// Who must approve a deployment; at most 6.
 	Reviewers Reviewers `json:"reviewers"`
 }
@@ -108,7 +106,7 @@ var (
 	actionNamePattern = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 )
 
-func (g *GitHub) check(r *report, path, stack string) {
+func (g *GitHub) check(r *report, path string) {
 	if g == nil {
 		return
 	}
@@ -130,9 +128,6 @@ func (g *GitHub) check(r *report, path, stack string) {
 	reviewers := g.Environment.Reviewers
 	if count := len(reviewers.Users) + len(reviewers.Teams); count > mostReviewers {
 		r.wrong(path+".environment.reviewers", fmt.Sprintf("%d reviewers", count), "at most %d users and teams together", mostReviewers)
-	}
-	if g.Environment.Name == "" {
-		g.Environment.Name = stack
 	}
 	if !ownerRepoPattern.MatchString(g.Infra.Repository) {
 		r.wrong(path+".infra.repository", quoteOrNothing(g.Infra.Repository), "this repository as owner/name, such as clawft/infra")

@@ -56,7 +56,7 @@ func TestGitHubDefaults(t *testing.T) {
 	}
 	got := cfg.GitHub
 	if got.DefaultBranch != "main" || got.Enforcement != "active" || got.RequiredReviews != 1 || !got.LinearHistory || got.MergeQueue ||
-		got.BypassActor.Mode != "always" || got.Environment.Name != "prod" || got.Toolchain != "1.93" || got.Limits != (SizeLimits{10, 300, 120}) {
+		got.BypassActor.Mode != "always" || got.Toolchain != "1.93" || got.Limits != (SizeLimits{10, 300, 120}) {
 		t.Errorf("got %+v", got)
 	}
 

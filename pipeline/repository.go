@@ -42,7 +42,6 @@ func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) erro
 			DockerIgnore:  ignored,
 			Infra:         workflows.Infra(c.GitHub.Infra),
 			Stack:         ctx.Stack(),
-			Environment:   c.GitHub.Environment.Name,
 		},
 	}, use)
 	if err != nil {
@@ -58,7 +57,7 @@ func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) erro
 		Bypass:          c.GitHub.BypassActor.component(),
 		Releasers:       actors(c.GitHub.Releasers),
 		Environment: components.EnvironmentArgs{
-			Name:          c.GitHub.Environment.Name,
+			Name:          ctx.Stack(),
 			ReviewerUsers: c.GitHub.Environment.Reviewers.Users,
 			ReviewerTeams: c.GitHub.Environment.Reviewers.Teams,
 		},

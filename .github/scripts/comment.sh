@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Writes a file as the one comment that previews have on a pull request: the first
-# time it is created, then edited.
+# Writes a file as the one comment that previews of a stack have on a pull
+# request: the first time it is created, then edited.
 #
-#   comment.sh NUMBER FILE
+#   comment.sh NUMBER STACK FILE
 set -euo pipefail
-number=$1 file=$2
-marker='<!-- preview -->'
+number=$1 stack=$2 file=$3
+marker="<!-- preview of $stack -->"
 # GitHub refuses comments of more than 65536 characters.
 limit=60000
 
 if [[ ! -s $file ]]; then
-  echo "## Preview" >"$file"
+  echo "## Preview of $stack" >"$file"
   echo "It failed before it began. See the run's log." >>"$file"
 fi
 body=$(mktemp)

@@ -18,6 +18,17 @@ exists() {
 # outputs STACK prints a stack's outputs as JSON.
 outputs() { pulumi stack output --stack "$1" --json; }
 
+# last_update STACK prints how the stack became what it is, as JSON: its last
+# update or destruction, with the commit that it was done from. Prints null if
+# there was none.
+last_update() {
+  pulumi stack history --stack "$1" --json --page-size 100 --page 1 |
+    jq -c '[.[] | select(.kind == "update" or .kind == "destroy")][0] // null
+      | if . == null then . else {kind, result, startTime,
+          commit: (.environment["git.head"] // ""),
+          dirty: (.environment["git.dirty"] == "true" and (.environment["ci.system"] // "") == "")} end'
+}
+
 # use_version STACK VERSION OUTPUTS sets the release that the program deploys. An
 # empty version is the one that runs, whatever the stack file says: a release
 # does not commit to this repository.

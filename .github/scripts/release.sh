@@ -22,7 +22,15 @@ if ! exists "$stack"; then
 fi
 before=$(outputs "$stack")
 use_version "$stack" "$version" "$before"
-pulumi up --stack "$stack" --yes --non-interactive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! pulumi up --stack "$stack" --yes --non-interactive 2>&1 | tee "$log"; then
+  # A file backend and Pulumi Cloud, in this order.
+  if grep -qE 'the stack is currently locked|Another update is currently in progress' "$log"; then
+    echo "::error::another update of $1 is under way, from another repository or machine; nothing was changed. Run this again when it has ended; if whoever ran it is dead: pulumi cancel --stack $stack"
+  fi
+  exit 1
+fi
 after=$(outputs "$stack")
 
 # sizes REF prints the platforms of an image and what each has to be pulled.

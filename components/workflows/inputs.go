@@ -26,10 +26,9 @@ type Inputs struct {
 	// DockerIgnore is the text of its .dockerignore; empty for none.
 	DockerIgnore string
 	Infra        Infra
-	// Stack is deployed by a release, such as "prod".
+	// Stack is deployed by a release, such as "prod", from GitHub's environment of
+	// the same name.
 	Stack string
-	// Environment is GitHub's environment of that deployment, such as "prod".
-	Environment string
 }
 
 // Limits are sizes that must not be exceeded; a file of exactly this size passes.
@@ -89,6 +88,5 @@ func (in Inputs) Validate() error {
 	text("Infra.Ref", in.Infra.Ref, commitPattern, "a commit, 40 hexadecimal digits")
 	text("Infra.Version", in.Infra.Version, namePattern, `the version of that commit, such as "v1.2.0"`)
 	text("Stack", in.Stack, namePattern, `a stack, such as "prod"`)
-	text("Environment", in.Environment, namePattern, `an environment, such as "prod"`)
 	return errors.Join(problems...)
 }

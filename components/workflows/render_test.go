@@ -23,8 +23,7 @@ func inputs() Inputs {
 			Ref:        "0123456789abcdef0123456789abcdef01234567",
 			Version:    "v1.2.0",
 		},
-		Stack:       "prod",
-		Environment: "prod",
+		Stack: "prod",
 	}
 }
 

@@ -112,7 +112,7 @@ func newDeployment(t *testing.T) *deployment {
 		"PULUMI_BACKEND_URL=file://"+filepath.Join(work, "state"),
 		"PULUMI_CONFIG_PASSPHRASE="+passphrase,
 	)
-	for _, name := range []string{"actions/checkout", "actions/setup-go", "actions/github-script", "docker/login-action", "pulumi/actions"} {
+	for _, name := range []string{"actions/checkout", "actions/setup-go", "docker/login-action", "pulumi/actions"} {
 		d.actions[name] = filepath.Join(stand, "actions", name)
 	}
 	d.pulumi(t, "stack", "init", "prod")
@@ -219,15 +219,15 @@ type object = map[string]any
 
 func TestReleaseDeploysAndSaysWhat(t *testing.T) {
 	d := newDeployment(t)
-	dispatch := func(t *testing.T, version string) run {
+	dispatch := func(t *testing.T, version, stack string) run {
 		t.Helper()
-		payload := event(t, object{"inputs": object{"version": version, "stack": "prod", "environment": "prod"}})
+		payload := event(t, object{"inputs": object{"version": version, "stack": stack}})
 		return d.act(t, d.repository, "workflow_dispatch", append(d.secrets(t),
 			"--workflows", ".github/workflows/release.yml", "--eventpath", payload)...)
 	}
 
-	first := dispatch(t, "0.6.19")
-	if first.failed || !maps.Equal(first.jobs, map[string]string{"deploy": "success"}) {
+	first := dispatch(t, "0.6.19", "prod")
+	if first.failed || !maps.Equal(first.jobs, map[string]string{"stack": "success", "deploy": "success"}) {
 		t.Fatalf("the first release: %v\n%s", first.jobs, first.log)
 	}
 	for _, want := range []string{
@@ -247,14 +247,20 @@ func TestReleaseDeploysAndSaysWhat(t *testing.T) {
 		t.Error("the passphrase is in the log")
 	}
 
-	second := dispatch(t, "v0.7.0-rc.1")
+	second := dispatch(t, "v0.7.0-rc.1", "prod")
 	if second.failed || !strings.Contains(second.log, "| version | 0.6.19 → 0.7.0-rc.1 |") ||
 		!strings.Contains(second.log, "| gw-1 | 203.0.113.11 | `sha256:aaaaaaaaaaaa` | `sha256:aaaaaaaaaaaa` |") {
 		t.Errorf("the second release: %v\n%s", second.jobs, second.log)
 	}
 
+	for _, stack := range []string{"lab", "prod-preview"} {
+		refused := dispatch(t, "0.6.20", stack)
+		if _, ran := refused.jobs["deploy"]; !refused.failed || ran || !strings.Contains(refused.log, stack+" is no stack of this repository; give dev or prod") {
+			t.Errorf("stack %s: %v\n%s", stack, refused.jobs, refused.log)
+		}
+	}
 	for _, version := range []string{"latest", "0.6", "v1.2.3.4", "1.2.3; id", "01.2.3"} {
-		refused := dispatch(t, version)
+		refused := dispatch(t, version, "prod")
 		if !refused.failed || !strings.Contains(refused.log, strings.TrimPrefix(version, "v")+" is no version of the gateway; give one such as 0.6.19 or 0.7.0-rc.1") {
 			t.Errorf("version %q: %v\n%s", version, refused.jobs, refused.log)
 		}
@@ -279,7 +285,7 @@ func TestTagOfTheGatewayDeploysIt(t *testing.T) {
 	}
 
 	released := tag(t, "v0.6.19")
-	want := map[string]string{"deploy": "success"}
+	want := map[string]string{"stack": "success", "deploy": "success"}
 	for _, gate := range workflows.Gates {
 		want[string(gate)] = "success"
 	}
@@ -301,10 +307,10 @@ func TestTagOfTheGatewayDeploysIt(t *testing.T) {
 	}
 }
 
-func TestPreviewIsOneComment(t *testing.T) {
+func TestPreviewIsOneCommentForEachStack(t *testing.T) {
 	d := newDeployment(t)
 	d.pulumi(t, "up", "--stack", "prod", "--yes", "--config", "clawft:version=0.6.19")
-	preview := func(t *testing.T, owner, author string) run {
+	preview := func(t *testing.T, owner, author, stack string) run {
 		t.Helper()
 		payload := event(t, object{"pull_request": object{
 			"number": 7, "user": object{"login": author},
@@ -312,19 +318,28 @@ func TestPreviewIsOneComment(t *testing.T) {
 			"base": object{"ref": "main"},
 		}})
 		return d.act(t, d.repository, "pull_request", append(d.secrets(t),
-			"--workflows", ".github/workflows/preview.yml", "--eventpath", payload, "--secret", "GITHUB_TOKEN=token")...)
+			"--workflows", ".github/workflows/preview.yml", "--matrix", "stack:"+stack, "--eventpath", payload, "--secret", "GITHUB_TOKEN=token")...)
 	}
-	comment := func(t *testing.T) string {
+	comment := func(t *testing.T, stack string) string {
 		t.Helper()
 		var comments []struct{ Body string }
 		content, err := os.ReadFile(d.comments)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(content, &comments); err != nil || len(comments) != 1 {
-			t.Fatalf("%d comments, %v", len(comments), err)
+		if err := json.Unmarshal(content, &comments); err != nil {
+			t.Fatal(err)
 		}
-		return comments[0].Body
+		var found []string
+		for _, written := range comments {
+			if strings.HasPrefix(written.Body, "<!-- preview of "+stack+" -->\n") {
+				found = append(found, written.Body)
+			}
+		}
+		if len(found) != 1 {
+			t.Fatalf("%d comments on %s among %d", len(found), stack, len(comments))
+		}
+		return found[0]
 	}
 
 	for _, stranger := range []struct{ name, owner, author string }{
@@ -332,7 +347,7 @@ func TestPreviewIsOneComment(t *testing.T) {
 		{"Dependabot", "clawft", "dependabot[bot]"},
 	} {
 		t.Run(stranger.name+" gets an explanation", func(t *testing.T) {
-			ran := preview(t, stranger.owner, stranger.author)
+			ran := preview(t, stranger.owner, stranger.author, "prod")
 			if ran.failed || ran.jobs["explain"] != "success" || ran.jobs["preview"] == "success" {
 				t.Errorf("jobs ended as %v:\n%s", ran.jobs, ran.log)
 			}
@@ -347,12 +362,20 @@ func TestPreviewIsOneComment(t *testing.T) {
 
 	t.Run("no changes", func(t *testing.T) {
 		// The stack file still names the version of its first deployment.
-		if ran := preview(t, "clawft", "somebody"); ran.failed {
+		if ran := preview(t, "clawft", "somebody", "prod"); ran.failed {
 			t.Fatalf("jobs ended as %v:\n%s", ran.jobs, ran.log)
 		}
-		text := comment(t)
-		if !strings.Contains(text, "### prod: no changes") || !strings.Contains(text, "### dev: this stack does not exist yet") ||
-			strings.Contains(text, "CAUTION") || strings.Contains(text, "lab") {
+		text := comment(t, "prod")
+		if !strings.Contains(text, "### prod: no changes") || strings.Contains(text, "CAUTION") {
+			t.Errorf("the comment:\n%s", text)
+		}
+	})
+
+	t.Run("another stack", func(t *testing.T) {
+		if ran := preview(t, "clawft", "somebody", "dev"); ran.failed {
+			t.Fatalf("jobs ended as %v:\n%s", ran.jobs, ran.log)
+		}
+		if text := comment(t, "dev"); !strings.Contains(text, "### dev: this stack does not exist yet") {
 			t.Errorf("the comment:\n%s", text)
 		}
 	})
@@ -361,10 +384,10 @@ func TestPreviewIsOneComment(t *testing.T) {
 		replaceIn(t, d.repository, "Pulumi.prod.yaml", "location: nbg1", "location: fsn1")
 		replaceIn(t, d.repository, "Pulumi.prod.yaml", "    - name: gw-2\n      hcloud: {type: cx23, location: hel1, image: debian-12}\n", "")
 		d.commit(t, d.repository, "Move")
-		if ran := preview(t, "clawft", "somebody"); ran.failed {
+		if ran := preview(t, "clawft", "somebody", "prod"); ran.failed {
 			t.Fatalf("jobs ended as %v:\n%s", ran.jobs, ran.log)
 		}
-		text := comment(t)
+		text := comment(t, "prod")
 		caution := strings.Index(text, "> [!CAUTION]\n> **prod** loses servers or addresses, and with a server the data on it:\n")
 		if caution < 0 || caution > strings.Index(text, "### ") {
 			t.Fatalf("no warning at the top of:\n%s", text)
@@ -383,62 +406,12 @@ func TestPreviewIsOneComment(t *testing.T) {
 	t.Run("a configuration that is wrong", func(t *testing.T) {
 		replaceIn(t, d.repository, "Pulumi.prod.yaml", "type: cx23", "tpye: cx23")
 		d.commit(t, d.repository, "Mistype")
-		ran := preview(t, "clawft", "somebody")
+		ran := preview(t, "clawft", "somebody", "prod")
 		if !ran.failed {
 			t.Error("the run is green")
 		}
-		if text := comment(t); !strings.Contains(text, "### prod: failed") || !strings.Contains(text, "tpye") {
+		if text := comment(t, "prod"); !strings.Contains(text, "### prod: failed") || !strings.Contains(text, "tpye") {
 			t.Errorf("the comment:\n%s", text)
-		}
-	})
-}
-
-func TestDriftIsFound(t *testing.T) {
-	d := newDeployment(t)
-	drift := func(t *testing.T) run {
-		t.Helper()
-		return d.act(t, d.repository, "schedule", append(d.secrets(t), "--workflows", ".github/workflows/drift.yml", "--matrix", "stack:prod")...)
-	}
-	if ran := drift(t); ran.failed || !strings.Contains(ran.log, "nothing was deployed yet") {
-		t.Fatalf("a stack that is new: %v\n%s", ran.jobs, ran.log)
-	}
-	d.pulumi(t, "up", "--stack", "prod", "--yes", "--config", "clawft:version=0.6.19")
-
-	t.Run("none", func(t *testing.T) {
-		ran := drift(t)
-		if ran.failed || !strings.Contains(ran.log, "gw-1: as deployed") || !strings.Contains(ran.log, "gw-2: as deployed") {
-			t.Errorf("jobs ended as %v:\n%s", ran.jobs, ran.log)
-		}
-		sent, err := os.ReadFile(d.sent)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, want := range []string{
-			"image=ghcr.io/clawft/clawft@sha256:" + strings.Repeat("a", 64) + " version=0.6.19\n",
-			"  /usr/local/lib/clawft/deploy\n", "  /usr/local/lib/clawft/common.sh\n", "  /etc/systemd/system/clawft.service\n",
-		} {
-			if !strings.Contains(string(sent), want) {
-				t.Errorf("the machine was not sent %q:\n%s", want, sent)
-			}
-		}
-	})
-	t.Run("on a machine", func(t *testing.T) {
-		write(t, d.says, []byte("clawft.service is inactive\n"))
-		ran := drift(t)
-		if !ran.failed || !strings.Contains(ran.log, "gw-1: clawft.service is inactive") {
-			t.Errorf("jobs ended as %v:\n%s", ran.jobs, ran.log)
-		}
-		write(t, d.says, nil)
-	})
-	t.Run("at GitHub", func(t *testing.T) {
-		clone := filepath.Join(t.TempDir(), "clone")
-		d.command(t, "/", "git", "clone", "--quiet", d.hub.GitDir("clawft", "clawft"), clone)
-		replaceIn(t, clone, workflows.PRGatesPath, "raw=300KiB", "raw=999KiB")
-		d.commit(t, clone, "Make it fit")
-		d.command(t, clone, "git", "push", "--quiet", "origin", "main")
-		ran := drift(t)
-		if !ran.failed || !strings.Contains(ran.log, "prod has drifted") || !strings.Contains(ran.log, "999") {
-			t.Errorf("jobs ended as %v:\n%s", ran.jobs, ran.log)
 		}
 	})
 }

@@ -20,7 +20,6 @@ func inputs() workflows.Inputs {
 		Dockerfile:    "FROM scratch\n",
 		Infra:         workflows.Infra{Repository: "clawft/infra", Ref: strings.Repeat("c", 40), Version: "v1.2.0"},
 		Stack:         "prod",
-		Environment:   "prod",
 	}
 }
 

@@ -104,7 +104,11 @@ func (r *runner) act(t *testing.T, repository, event string, args ...string) run
 	t.Helper()
 	args = append([]string{event, "--json", "--platform", "ubuntu-latest=-self-hosted"}, args...)
 	for _, pinned := range pinnedActions(t) {
-		name, _, _ := strings.Cut(pinned, "@")
+		name, commit, _ := strings.Cut(pinned, "@")
+		if parts := strings.Split(name, "/"); len(parts) > 2 { // an action in a directory of its repository
+			name = parts[0] + "/" + parts[1]
+			pinned = name + "@" + commit
+		}
 		if dir, ok := r.actions[name]; ok {
 			args = append(args, "--local-repository", pinned+"="+dir)
 		}

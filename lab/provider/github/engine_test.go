@@ -74,7 +74,6 @@ func (l *lab) program(ctx *pulumi.Context) error {
 			Dockerfile:    "FROM scratch\n",
 			Infra:         workflows.Infra{Repository: "clawft/infra", Ref: strings.Repeat("a", 40), Version: "v1.2.0"},
 			Stack:         "prod",
-			Environment:   "prod",
 		},
 	}, use)
 	if err != nil {
