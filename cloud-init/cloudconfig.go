@@ -12,6 +12,9 @@ type CloudConfigArgs struct {
 	// is known before the server exists, so that nobody has to trust one on first use.
 	HostKeyPrivate string
 	HostKeyPublic  string
+	// Login is the public key, in OpenSSH's format, with which root logs in until the host's keys are
+	// kept (AuthorizedKeys).
+	Login string
 }
 
 // CloudConfig renders the cloud-config of a new server: what it needs to be reached over SSH, where all
@@ -26,12 +29,19 @@ func CloudConfig(a CloudConfigArgs) (string, error) {
 	if !strings.HasPrefix(public, "ssh-ed25519 ") || strings.Contains(public, "\n") {
 		return "", errors.New("host key: the public key is not one line that begins with ssh-ed25519")
 	}
+	login := strings.TrimSpace(a.Login)
+	if fields := strings.Fields(login); len(fields) != 2 || strings.Contains(login, "\n") {
+		return "", errors.New("login key: it is not a public key, in one line without a comment")
+	}
 	return fmt.Sprintf(`#cloud-config
-# Root logs in by key only.
+# Root logs in, by key only, and nobody else does.
 disable_root: false
+users: []
 ssh_pwauth: false
 runcmd:
   - [passwd, --lock, root]
+ssh_authorized_keys:
+  - %q
 # The one host key is the one that the stack knows.
 ssh_deletekeys: true
 ssh_genkeytypes: [ed25519]
@@ -39,5 +49,5 @@ ssh_keys:
   ed25519_private: |
     %s
   ed25519_public: %q
-`, strings.ReplaceAll(private, "\n", "\n    "), public), nil
+`, login+" "+untilKept, strings.ReplaceAll(private, "\n", "\n    "), public), nil
 }

@@ -13,6 +13,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var testKey = CloudConfigArgs{
 	HostKeyPrivate: "-----BEGIN OPENSSH PRIVATE KEY-----\nbm90IGEga2V5LCBidXQgc2hhcGVkIGxpa2Ugb25l\nbm90IGEga2V5LCBidXQgc2hhcGVkIGxpa2Ugb25l\n-----END OPENSSH PRIVATE KEY-----\n",
 	HostKeyPublic:  "ssh-ed25519 bm90IGEga2V5LCBidXQgc2hhcGVkIGxpa2Ugb25l gw-1\n",
+	Login:          "ssh-ed25519 bm90IHRoaXMgb25lIGVpdGhlcg\n",
 }
 
 func TestCloudConfig(t *testing.T) {
@@ -29,14 +30,16 @@ func TestCloudConfigRefuses(t *testing.T) {
 		args CloudConfigArgs
 		want string
 	}{
-		{"a private key in PKCS 8", CloudConfigArgs{"-----BEGIN PRIVATE KEY-----\nsecret", testKey.HostKeyPublic},
+		{"a private key in PKCS 8", CloudConfigArgs{"-----BEGIN PRIVATE KEY-----\nsecret", testKey.HostKeyPublic, testKey.Login},
 			"host key: the private key is not in OpenSSH's format (-----BEGIN OPENSSH PRIVATE KEY-----)"},
-		{"an RSA key", CloudConfigArgs{testKey.HostKeyPrivate, "ssh-rsa AAAA"},
+		{"an RSA key", CloudConfigArgs{testKey.HostKeyPrivate, "ssh-rsa AAAA", testKey.Login},
 			"host key: the public key is not one line that begins with ssh-ed25519"},
-		{"two public keys", CloudConfigArgs{testKey.HostKeyPrivate, "ssh-ed25519 AAAA\nssh-ed25519 BBBB"},
+		{"two public keys", CloudConfigArgs{testKey.HostKeyPrivate, "ssh-ed25519 AAAA\nssh-ed25519 BBBB", testKey.Login},
 			"host key: the public key is not one line that begins with ssh-ed25519"},
-		{"keys exchanged", CloudConfigArgs{testKey.HostKeyPublic, testKey.HostKeyPrivate},
+		{"keys exchanged", CloudConfigArgs{testKey.HostKeyPublic, testKey.HostKeyPrivate, testKey.Login},
 			"host key: the private key is not in OpenSSH's format (-----BEGIN OPENSSH PRIVATE KEY-----)"},
+		{"nobody who logs in", CloudConfigArgs{testKey.HostKeyPrivate, testKey.HostKeyPublic, ""},
+			"login key: it is not a public key, in one line without a comment"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := CloudConfig(c.args)

@@ -11,46 +11,50 @@ import (
 
 // AccessArgs says who may reach the Hetzner servers of a stack.
 type AccessArgs struct {
-	// PublicKey is the OpenSSH public key that new servers accept for root.
-	PublicKey pulumi.StringInput
+	// FirstBootKey is the OpenSSH public key that new servers accept for root. It
+	// has to be this stack's alone: a Hetzner project takes each key once.
+	FirstBootKey pulumi.StringInput
 	// AllowedSources are the CIDR blocks from which SSH is reachable.
 	AllowedSources []string
 	// Labels are set on every resource.
 	Labels map[string]string
 }
 
-// Access is what all Hetzner servers of a stack share: the SSH key that they
-// accept at first boot and the firewall in front of them. SSH is the only port
+// Access is what all Hetzner servers of a stack share: the SSH key that they are
+// created with, so that Hetzner mails no password, and the firewall in front. SSH is the only port
 // that the firewall opens; the gateway's API has no authentication of its own
 // and is reached through an SSH tunnel.
 type Access struct {
 	pulumi.ResourceState
 
-	SSHKeyName pulumi.StringOutput
+	SSHKeyID   pulumi.StringOutput
 	FirewallID pulumi.IntOutput
+
+	power *power
 }
 
-// NewAccess registers the SSH key and the firewall.
+// NewAccess registers the SSH key and the firewall. Neither has a name of its
+// own: names are unique in a Hetzner project, and stacks of one name may share it.
 func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulumi.ResourceOption) (*Access, error) {
 	access := &Access{}
 	if err := ctx.RegisterComponentResource("clawft:index:Access", name, access, opts...); err != nil {
 		return nil, err
 	}
 	parent := pulumi.Parent(access)
-	physical := fmt.Sprintf("%s-%s-%s", ctx.Project(), ctx.Stack(), name)
-
+	var err error
+	if access.power, err = newPower(ctx, name); err != nil {
+		return nil, err
+	}
 	key, err := hcloud.NewSshKey(ctx, name+"-key", &hcloud.SshKeyArgs{
-		Name:      pulumi.String(physical),
-		PublicKey: trimmed(args.PublicKey),
+		PublicKey: trimmed(args.FirstBootKey),
 		Labels:    pulumi.ToStringMap(args.Labels),
-	}, parent, pulumi.DeleteBeforeReplace(true)) // names and fingerprints are unique in a Hetzner project
+	}, parent)
 	if err != nil {
 		return nil, fmt.Errorf("registering the SSH key: %w", err)
 	}
 
 	everywhere := pulumi.ToStringArray([]string{"0.0.0.0/0", "::/0"})
 	firewall, err := hcloud.NewFirewall(ctx, name+"-firewall", &hcloud.FirewallArgs{
-		Name:   pulumi.String(physical),
 		Labels: pulumi.ToStringMap(args.Labels),
 		Rules: hcloud.FirewallRuleArray{
 			&hcloud.FirewallRuleArgs{
@@ -72,10 +76,10 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 		return nil, fmt.Errorf("registering the firewall: %w", err)
 	}
 
-	access.SSHKeyName = key.Name
+	access.SSHKeyID = key.ID().ToStringOutput()
 	access.FirewallID = numericID(firewall.ID())
 	return access, ctx.RegisterResourceOutputs(access, pulumi.Map{
-		"sshKeyName": access.SSHKeyName,
+		"sshKeyId":   access.SSHKeyID,
 		"firewallId": access.FirewallID,
 	})
 }

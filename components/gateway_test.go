@@ -201,7 +201,9 @@ func TestWhatDeploysAgain(t *testing.T) {
 		{"an image", "1", gatewayProgram{change: func(args *GatewayArgs) { args.Image = pulumi.String(other) }}, true},
 		{"a secret", "1", gatewayProgram{change: withSecrets}, true},
 		{"a limit", "1", gatewayProgram{change: func(args *GatewayArgs) { args.MemoryMiB = 1024 }}, true},
-		{"the key that logs in", "1", gatewayProgram{host: func(args *HostArgs) { args.SSHPrivateKey = pulumi.String("another") }}, false},
+		{"the key that logs in", "1", gatewayProgram{host: func(args *HostArgs) {
+			args.Identity.PrivateKey = pulumi.ToSecret(pulumi.String("another")).(pulumi.StringOutput)
+		}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before, after := run(t, "1", gatewayProgram{}), run(t, test.id, test.after)

@@ -11,12 +11,16 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	cloudinit "github.com/clawft/infra/cloud-init"
+	"github.com/clawft/infra/internal/shell"
 )
 
 // sshDialLimit is how often an SSH connection is tried before a step fails. The
 // plugin backs off to 5 s between tries, so a server has about 5 minutes from
 // its creation to answer.
 const sshDialLimit = 60
+
+// defaultPort is SSH's.
+const defaultPort = 22
 
 // HcloudServer describes a server to create at Hetzner.
 type HcloudServer struct {
@@ -50,8 +54,10 @@ type HostArgs struct {
 	Machine *ExistingMachine
 	// Access is required with Server.
 	Access *Access
-	// SSHPrivateKey is the key, in OpenSSH or PEM format, that logs in.
-	SSHPrivateKey pulumi.StringInput
+	// Identity is the key that logs in.
+	Identity *Identity
+	// AuthorizedKeys are further public keys, in OpenSSH format, that log in.
+	AuthorizedKeys []string
 	// Protect guards the server and its address against deletion, by Pulumi and
 	// by the Hetzner API.
 	Protect bool
@@ -77,6 +83,7 @@ type Host struct {
 
 	connection remote.ConnectionArgs
 	bootstrap  pulumi.Resource
+	admit      *pulumi.ResourceHook
 }
 
 // NewHost registers the machine and the steps that make it ready.
@@ -99,28 +106,33 @@ func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.Re
 		}
 	}
 
+	host.admit = args.Identity.admit
 	host.connection = remote.ConnectionArgs{
 		Host:           host.Address,
 		Port:           pulumi.Float64(host.Port),
 		User:           pulumi.String(host.User),
-		PrivateKey:     args.SSHPrivateKey.ToStringOutput().ToStringPtrOutput(),
+		PrivateKey:     args.Identity.PrivateKey.ToStringPtrOutput(),
 		HostKey:        host.HostKey.ToStringPtrOutput(),
 		DialErrorLimit: pulumi.Int(sshDialLimit),
 	}
 
 	ready, err := host.run(ctx, name+"-ready", commandArgs{
 		Create: pulumi.String(host.command("bash -s")),
-		Stdin:  host.perMachine(cloudinit.Readiness()),
+		Stdin:  host.perMachine(pulumi.String(cloudinit.Readiness())),
 	}, pulumi.Parent(host))
 	if err != nil {
 		return nil, fmt.Errorf("registering the readiness step: %w", err)
 	}
 	host.bootstrap, err = host.run(ctx, name+"-bootstrap", commandArgs{
 		Create: pulumi.String(host.command("bash -s")),
-		Stdin:  host.perMachine(cloudinit.Bootstrap()),
+		Stdin:  host.perMachine(pulumi.String(cloudinit.Bootstrap())),
 	}, pulumi.Parent(host), pulumi.DependsOn([]pulumi.Resource{ready}))
 	if err != nil {
 		return nil, fmt.Errorf("registering the bootstrap step: %w", err)
+	}
+	err = host.keepKeys(ctx, name, args, pulumi.Parent(host), pulumi.DependsOn([]pulumi.Resource{host.bootstrap}))
+	if err != nil {
+		return nil, err
 	}
 
 	return host, ctx.RegisterResourceOutputs(host, pulumi.Map{
@@ -135,8 +147,8 @@ func (args *HostArgs) check() error {
 		return errors.New("a host is either a Hetzner server or an existing machine; give one of HostArgs.Server and HostArgs.Machine")
 	case args.Server != nil && args.Access == nil:
 		return errors.New("a Hetzner server needs an SSH key and a firewall (HostArgs.Access)")
-	case args.SSHPrivateKey == nil:
-		return errors.New("a host needs the SSH key that logs in to it (HostArgs.SSHPrivateKey)")
+	case args.Identity == nil:
+		return errors.New("a host needs the SSH key that logs in to it (HostArgs.Identity)")
 	}
 	return nil
 }
@@ -167,10 +179,17 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 	if err != nil {
 		return fmt.Errorf("registering the SSH host key: %w", err)
 	}
-	config := pulumi.All(key.PrivateKeyOpenssh, key.PublicKeyOpenssh).ApplyT(func(pair []any) (string, error) {
+	login := args.Identity
+	config := pulumi.All(key.PrivateKeyOpenssh, key.PublicKeyOpenssh, login.PublicKey, login.PrivateKey).ApplyT(func(all []any) (string, error) {
+		// The server waits for its user-data, so this is known before anything
+		// happens to it.
+		args.Access.power.knows(name+"-server", shell.Target{
+			Port: defaultPort, User: "root", HostKey: all[1].(string), PrivateKey: all[3].(string),
+		})
 		return cloudinit.CloudConfig(cloudinit.CloudConfigArgs{
-			HostKeyPrivate: pair[0].(string),
-			HostKeyPublic:  pair[1].(string),
+			HostKeyPrivate: all[0].(string),
+			HostKeyPublic:  all[1].(string),
+			Login:          all[2].(string),
 		})
 	}).(pulumi.StringOutput)
 	userData := cloudinitUserData(ctx, []cloudinitPart{
@@ -194,7 +213,7 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		ServerType:  pulumi.String(args.Server.Type),
 		Location:    pulumi.String(args.Server.Location),
 		Image:       pulumi.String(args.Server.Image),
-		SshKeys:     pulumi.StringArray{args.Access.SSHKeyName},
+		SshKeys:     pulumi.StringArray{args.Access.SSHKeyID},
 		FirewallIds: pulumi.IntArray{args.Access.FirewallID},
 		UserData:    userData,
 		PublicNets: hcloud.ServerPublicNetArray{&hcloud.ServerPublicNetArgs{
@@ -212,6 +231,7 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		// Both are read at first boot only, and a change of either would replace
 		// the server; what changes later is delivered over SSH.
 		pulumi.IgnoreChanges([]string{"userData", "sshKeys"}),
+		pulumi.ResourceHooks(args.Access.power.binding),
 		// The name and the address can belong to one server at a time.
 		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
@@ -223,7 +243,7 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		return all[0].(string)
 	}).(pulumi.StringOutput)
 	host.User = "root"
-	host.Port = 22
+	host.Port = defaultPort
 	host.HostKey = trimmed(key.PublicKeyOpenssh)
 	host.MachineID = server.ID().ToStringOutput()
 	return nil
@@ -240,10 +260,8 @@ func fingerprintOf(hostKey string) (string, error) {
 
 // perMachine prepends a comment that differs when the machine does, so that a
 // script runs again on a replaced server whose address and keys are the same.
-func (host *Host) perMachine(script string) pulumi.StringOutput {
-	return host.MachineID.ApplyT(func(id string) string {
-		return "# machine: " + id + "\n" + script
-	}).(pulumi.StringOutput)
+func (host *Host) perMachine(script pulumi.StringInput) pulumi.StringOutput {
+	return pulumi.Sprintf("# machine: %s\n%s", host.MachineID, script)
 }
 
 // command prefixes sudo where the SSH user is not root.
@@ -273,5 +291,8 @@ func (host *Host) run(ctx *pulumi.Context, name string, args commandArgs, opts .
 	if args.Delete != "" {
 		command.Delete = pulumi.String(args.Delete)
 	}
+	opts = append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
+		BeforeUpdate: []*pulumi.ResourceHook{host.admit},
+	}))
 	return remote.NewCommand(ctx, name, command, opts...)
 }

@@ -16,6 +16,11 @@ const primaryIPType = "hcloud:index/primaryIp:PrimaryIp"
 // hostSteps are the commands that every host has.
 var hostSteps = []string{"gw-1-ready", "gw-1-bootstrap"}
 
+const (
+	loginKey     = "ssh-ed25519 AAAALOGIN"
+	firstBootKey = "ssh-ed25519 AAAABOOT"
+)
+
 // registerHost registers the host gw-1: a Hetzner server, unless changed.
 func registerHost(access *Access, change func(*HostArgs)) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
@@ -27,16 +32,20 @@ func registerHost(access *Access, change func(*HostArgs)) pulumi.RunFunc {
 func newTestHost(ctx *pulumi.Context, access *Access, change func(*HostArgs)) (*Host, error) {
 	if access == nil {
 		var err error
-		access, err = NewAccess(ctx, "access", &AccessArgs{PublicKey: pulumi.String("ssh-ed25519 AAAA")})
+		access, err = NewAccess(ctx, "access", &AccessArgs{FirstBootKey: pulumi.String("ssh-ed25519 AAAA")})
 		if err != nil {
 			return nil, err
 		}
 	}
 	args := &HostArgs{
-		Server:        &HcloudServer{Type: "cax11", Location: "nbg1", Image: "debian-12"},
-		Access:        access,
-		SSHPrivateKey: pulumi.String(canary),
-		Labels:        map[string]string{"stack": "prod"},
+		Server: &HcloudServer{Type: "cax11", Location: "nbg1", Image: "debian-12"},
+		Access: access,
+		Identity: &Identity{
+			PrivateKey:   pulumi.ToSecret(pulumi.String(canary)).(pulumi.StringOutput),
+			PublicKey:    pulumi.String(loginKey).ToStringOutput(),
+			FirstBootKey: pulumi.String(firstBootKey).ToStringOutput(),
+		},
+		Labels: map[string]string{"stack": "prod"},
 	}
 	if change != nil {
 		change(args)
@@ -58,11 +67,11 @@ func existing(t *testing.T, change func(*ExistingMachine)) func(*HostArgs) {
 
 func TestServer(t *testing.T) {
 	inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
-		r.IDs = map[string]string{"gw-1-ipv4": "77", "access-firewall": "88"}
+		r.IDs = map[string]string{"gw-1-ipv4": "77", "access-firewall": "88", "access-key": "99"}
 		mustRun(t, r, registerHost(nil, nil))
-		address, firewall := "77", "[88]"
+		address, firewall, key := "77", "[88]", `["99"]`
 		if r.Preview {
-			address, firewall = `"unknown"`, `["unknown"]`
+			address, firewall, key = `"unknown"`, `["unknown"]`, `["unknown"]`
 		}
 		server := mustFind(t, r, serverType, "gw-1-server")
 		wantInputs(t, server, map[string]string{
@@ -70,7 +79,7 @@ func TestServer(t *testing.T) {
 			"serverType":             `"cax11"`,
 			"location":               `"nbg1"`,
 			"image":                  `"debian-12"`,
-			"sshKeys":                `["clawft-prod-access"]`,
+			"sshKeys":                key,
 			"firewallIds":            firewall,
 			"publicNets":             `[{"ipv4":` + address + `,"ipv4Enabled":true,"ipv6Enabled":true}]`,
 			"keepDisk":               "true", // a resize can be undone
@@ -135,7 +144,7 @@ func TestUserDataHoldsWhatAServerNeedsToBeReached(t *testing.T) {
 		}
 		userData := text(t, server, "userData")
 		_, public := keyPair(t, 1)
-		for _, want := range []string{"#cloud-config\n", "-----BEGIN OPENSSH PRIVATE KEY-----", public} {
+		for _, want := range []string{"#cloud-config\n", "-----BEGIN OPENSSH PRIVATE KEY-----", public, loginKey} {
 			if !strings.Contains(userData, want) {
 				t.Errorf("user-data lacks %q", want)
 			}
@@ -308,8 +317,8 @@ func TestHostRefuses(t *testing.T) {
 			"a host is either a Hetzner server or an existing machine; give one of HostArgs.Server and HostArgs.Machine"},
 		{"a server that nobody may reach", func(args *HostArgs) { args.Access = nil },
 			"a Hetzner server needs an SSH key and a firewall (HostArgs.Access)"},
-		{"no key to log in", func(args *HostArgs) { args.SSHPrivateKey = nil },
-			"a host needs the SSH key that logs in to it (HostArgs.SSHPrivateKey)"},
+		{"no key to log in", func(args *HostArgs) { args.Identity = nil },
+			"a host needs the SSH key that logs in to it (HostArgs.Identity)"},
 		{"a host key that is none", existing(t, func(m *ExistingMachine) { m.HostKey = "ssh-ed25519" }),
 			`reading the SSH host key "ssh-ed25519": ssh: no key found`},
 	} {

@@ -12,9 +12,9 @@ import (
 )
 
 // registerIdentity registers an identity and a resource that shows its keys.
-func registerIdentity(private pulumi.StringInput) pulumi.RunFunc {
+func registerIdentity(private pulumi.StringInput, servers bool) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
-		identity, err := NewIdentity(ctx, "ssh", &IdentityArgs{PrivateKey: private})
+		identity, err := NewIdentity(ctx, "ssh", &IdentityArgs{PrivateKey: private, Servers: servers})
 		if err != nil {
 			return err
 		}
@@ -22,6 +22,7 @@ func registerIdentity(private pulumi.StringInput) pulumi.RunFunc {
 		return ctx.RegisterResource("test:index:Shown", "shown", pulumi.Map{
 			"private": identity.PrivateKey,
 			"public":  identity.PublicKey,
+			"first":   identity.FirstBootKey,
 		}, shown)
 	}
 }
@@ -37,7 +38,7 @@ func TestIdentityDerivesThePublicKey(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
-				mustRun(t, r, registerIdentity(test.given))
+				mustRun(t, r, registerIdentity(test.given, false))
 				shown := mustFind(t, r, "test:index:Shown", "shown")
 				wantSecret(t, shown, "private")
 				wantInputs(t, shown, map[string]string{"public": `"` + public + `"`})
@@ -56,7 +57,7 @@ func TestIdentityDerivesThePublicKey(t *testing.T) {
 func TestIdentityGeneratesAKey(t *testing.T) {
 	_, generated := keyPair(t, 1)
 	inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
-		mustRun(t, r, registerIdentity(nil))
+		mustRun(t, r, registerIdentity(nil, false))
 		wantInputs(t, mustFind(t, r, "tls:index/privateKey:PrivateKey", "ssh-key"), map[string]string{"algorithm": `"ED25519"`})
 		shown := mustFind(t, r, "test:index:Shown", "shown")
 		wantSecret(t, shown, "private")
@@ -67,6 +68,32 @@ func TestIdentityGeneratesAKey(t *testing.T) {
 		wantInputs(t, shown, map[string]string{"public": want})
 		wantNoPlainText(t, r, "PRIVATE KEY")
 	})
+}
+
+// What servers are created with is no login key of anybody: it stays when that
+// one changes.
+func TestServersHaveAKeyOfTheirOwn(t *testing.T) {
+	_, generated := keyPair(t, 1)
+	private, public := keyPair(t, 2)
+	for _, test := range []struct {
+		name    string
+		given   pulumi.StringInput
+		servers bool
+		public  string
+		first   string
+	}{
+		{"a key is given, and there are servers", pulumi.String(private), true, public, generated},
+		{"a key is given, and there are none", pulumi.String(private), false, public, ""},
+		{"no key is given", nil, true, generated, generated},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRecorder(t)
+			mustRun(t, r, registerIdentity(test.given, test.servers))
+			wantInputs(t, mustFind(t, r, "test:index:Shown", "shown"), map[string]string{
+				"public": `"` + test.public + `"`, "first": `"` + test.first + `"`,
+			})
+		})
+	}
 }
 
 func TestIdentityDoesNotShowABadKey(t *testing.T) {
@@ -82,7 +109,7 @@ func TestIdentityDoesNotShowABadKey(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRecorder(t)
-			err := r.Run(registerIdentity(pulumi.String(test.key)))
+			err := r.Run(registerIdentity(pulumi.String(test.key), false))
 			if want := "reading the SSH private key: it is not an unencrypted private key in OpenSSH or PEM format"; err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("got %v, want %s", err, want)
 			}

@@ -98,12 +98,12 @@ func TestComponentsUseTheExplicitProviders(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			access, err := NewAccess(ctx, "access", &AccessArgs{PublicKey: identity.PublicKey}, use)
+			access, err := NewAccess(ctx, "access", &AccessArgs{FirstBootKey: identity.FirstBootKey}, use)
 			if err != nil {
 				return err
 			}
 			host, err := NewHost(ctx, "gw-1", &HostArgs{
-				Server: &HcloudServer{Type: "cax11", Location: "nbg1", Image: "debian-12"}, Access: access, SSHPrivateKey: identity.PrivateKey,
+				Server: &HcloudServer{Type: "cax11", Location: "nbg1", Image: "debian-12"}, Access: access, Identity: identity,
 			}, use)
 			if err != nil {
 				return err
@@ -124,7 +124,7 @@ func TestComponentsUseTheExplicitProviders(t *testing.T) {
 				t.Errorf("%s %s has the provider %q", registered.Type, registered.Name, registered.Request.GetProvider())
 			}
 		}
-		if checked != 10 {
+		if checked != 11 {
 			t.Errorf("%d resources were checked", checked)
 		}
 	})

@@ -59,8 +59,8 @@ type settings struct {
 	SSH SSH `json:"ssh"`
 	// Private key that logs in to the machines, in OpenSSH or PEM format and
 	// without a passphrase. Required with existing machines; otherwise a key is
-	// generated in the stack. Machines accept the key that they were created
-	// with: add another one to their authorized_keys before it stands here.
+	// generated in the stack. A changed key is added to the machines with the one
+	// before it, which they accept no longer afterwards (docs/keys.md).
 	SSHPrivateKey string `json:"sshPrivateKey" secret:"true"`
 	// Password or token that belongs to `image.username` and may push.
 	RegistryPassword string `json:"registryPassword" secret:"true"`

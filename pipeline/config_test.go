@@ -121,7 +121,7 @@ func TestWrongKeysAndTypes(t *testing.T) {
 			"clawft:version: got nothing; want the release to deploy, such as 0.6.19: pulumi config set --stack dev clawft:version 0.6.19",
 		}},
 		{"unknown key without a likely meaning", map[string]string{"ssh": "{verbosity: 3}"}, []string{
-			"clawft:ssh.verbosity: got an unknown key; want one of allowedSources",
+			"clawft:ssh.verbosity: got an unknown key; want one of allowedSources, authorizedKeys",
 		}},
 		{"snake_case", map[string]string{"gateway": "{memory_mib: 512}"}, []string{
 			`clawft:gateway.memory_mib: got an unknown key; want "memoryMiB"`,

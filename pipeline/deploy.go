@@ -245,7 +245,10 @@ func (c *Config) hosts(ctx *pulumi.Context, use pulumi.ResourceOption) ([]*compo
 		return nil, nil, nil
 	}
 	servers := c.servers()
-	identity, err := components.NewIdentity(ctx, "ssh", &components.IdentityArgs{PrivateKey: c.SSH.PrivateKey}, use)
+	identity, err := components.NewIdentity(ctx, "ssh", &components.IdentityArgs{
+		PrivateKey: c.SSH.PrivateKey,
+		Servers:    len(servers) > 0,
+	}, use)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -253,7 +256,7 @@ func (c *Config) hosts(ctx *pulumi.Context, use pulumi.ResourceOption) ([]*compo
 	var access *components.Access
 	if len(servers) > 0 {
 		access, err = components.NewAccess(ctx, "access", &components.AccessArgs{
-			PublicKey:      identity.PublicKey,
+			FirstBootKey:   identity.FirstBootKey,
 			AllowedSources: c.SSH.AllowedSources,
 			Labels:         labels,
 		}, use)
@@ -264,10 +267,11 @@ func (c *Config) hosts(ctx *pulumi.Context, use pulumi.ResourceOption) ([]*compo
 	hosts := make([]*components.Host, len(c.Hosts))
 	for i, host := range c.Hosts {
 		args := &components.HostArgs{
-			Access:        access,
-			SSHPrivateKey: identity.PrivateKey,
-			Protect:       c.Protect,
-			Labels:        labels,
+			Access:         access,
+			Identity:       identity,
+			AuthorizedKeys: c.SSH.AuthorizedKeys,
+			Protect:        c.Protect,
+			Labels:         labels,
 		}
 		if host.Hcloud != nil {
 			server := servers[host.Name]

@@ -107,6 +107,16 @@ func TestWrongHosts(t *testing.T) {
 			`clawft:ssh.allowedSources[1]: got "203.0.113.7/24"; want 203.0.113.0/24, or 203.0.113.7/32 for the one address`,
 			`clawft:ssh.allowedSources[2]: got "any"; want a CIDR block, such as 203.0.113.0/24 or 203.0.113.7/32`,
 		}},
+		{"authorized keys", map[string]string{"ssh": "{authorizedKeys: [" + strings.Join([]string{
+			public + " colleague", public, `"from=\"203.0.113.7\" ` + public + `"`, "host " + public, "ssh-ed25519", "sk", `"` + public + `\n` + public + `"`,
+		}, ", ") + "]}"}, []string{
+			`clawft:ssh.authorizedKeys[1]: got "` + public + `", the key of clawft:ssh.authorizedKeys[0]; want each key once`,
+			"clawft:ssh.authorizedKeys[2]: got " + `"from=\"203.0.113.7\" ` + public[:80-len(`from="203.0.113.7" `)] + `"…; want the key without what stands in front, starting with ssh-ed25519`,
+			`clawft:ssh.authorizedKeys[3]: got "host ` + public[:80-5] + `"…; want the key without what stands in front, starting with ssh-ed25519`,
+			`clawft:ssh.authorizedKeys[4]: got "ssh-ed25519"; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
+			`clawft:ssh.authorizedKeys[5]: got "sk"; want an SSH public key, one line such as "ssh-ed25519 AAAA…"`,
+			`clawft:ssh.authorizedKeys[6]: got 2 lines; want one key for each entry, one line such as "ssh-ed25519 AAAA…"`,
+		}},
 		{"no source", map[string]string{"ssh": "{allowedSources: []}"}, []string{
 			"clawft:ssh.allowedSources: got an empty list; want at least one CIDR block, or nobody reaches the servers, the pipeline neither",
 		}},

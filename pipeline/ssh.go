@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -12,6 +13,11 @@ import (
 type SSH struct {
 	// CIDR blocks from which the firewall of Hetzner servers lets SSH in.
 	AllowedSources []string `json:"allowedSources" default:"0.0.0.0/0,::/0"`
+
+	// Public keys, one line each, that log in to every machine beside the one of
+	// `sshPrivateKey`, for colleagues or to change that one. The machines' login
+	// user accepts them; keys that are removed here are removed there.
+	AuthorizedKeys []string `json:"authorizedKeys"`
 
 	// PrivateKey is nil if the stack generates a key.
 	PrivateKey pulumi.StringInput `json:"-"`
@@ -30,6 +36,30 @@ func (s *SSH) check(r *report, path string) {
 		case block != block.Masked():
 			r.wrong(elementPath(at, i), quote(source), "%s, or %s/%d for the one address", block.Masked(), block.Addr(), block.Addr().BitLen())
 		}
+	}
+	s.checkAuthorizedKeys(r, path+".authorizedKeys")
+}
+
+// checkAuthorizedKeys reports keys that would let nobody in.
+func (s *SSH) checkAuthorizedKeys(r *report, path string) {
+	first := map[string]int{}
+	for i, text := range s.AuthorizedKeys {
+		at := elementPath(path, i)
+		key, refused := sshkey.Authorized(text)
+		if refused != nil {
+			given := refused.Given
+			if given == "" {
+				given = quote(text)
+			}
+			r.wrong(at, given, "%s", refused.Want)
+			continue
+		}
+		bare := strings.Join(strings.Fields(key)[:2], " ")
+		if other, found := first[bare]; found {
+			r.wrong(at, quote(text)+", the key of "+elementPath(path, other), "each key once")
+			continue
+		}
+		first[bare] = i
 	}
 }
 
@@ -50,6 +80,9 @@ func (s *SSH) checkKey(r *report, path, key string, hosts []Host) {
 }
 
 func (s *SSH) complete(key string) {
+	for i, text := range s.AuthorizedKeys {
+		s.AuthorizedKeys[i], _ = sshkey.Authorized(text)
+	}
 	if key, refused := sshkey.Login(key); refused == nil {
 		s.PrivateKey = secret(key)
 	}

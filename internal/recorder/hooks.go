@@ -33,6 +33,12 @@ func (m *monitor) RegisterResourceHook(_ context.Context, in *pulumirpc.Register
 	return &emptypb.Empty{}, nil
 }
 
+// RegisterErrorHook implements pulumirpc.ResourceMonitorServer. Nothing that is
+// recorded fails, so none is ever run.
+func (m *monitor) RegisterErrorHook(context.Context, *pulumirpc.RegisterErrorHookRequest) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
 // beforeCreate runs a resource's hooks, as the engine does: nothing that is
 // recorded existed before, and in a preview those run that ask for it.
 func (m *monitor) beforeCreate(ctx context.Context, urn string, in *pulumirpc.RegisterResourceRequest) error {

@@ -125,6 +125,7 @@ func bareHost(ctx *pulumi.Context, name string, login *tls.PrivateKey, key *hclo
 	}{
 		{"ready", pulumi.String(cloudinit.Readiness()).ToStringOutput()},
 		{"bootstrap", pulumi.String(cloudinit.Bootstrap()).ToStringOutput()},
+		{"keys", login.PublicKeyOpenssh},
 		{"release", release},
 	} {
 		before, err = remote.NewCommand(ctx, name+"-"+step.name, &remote.CommandArgs{
