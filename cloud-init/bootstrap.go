@@ -22,6 +22,12 @@ var imagesScript string
 //go:embed host/run.sh
 var runScript string
 
+//go:embed host/owner.sh
+var ownerScript string
+
+//go:embed host/stop.sh
+var stopScript string
+
 //go:embed host/deploy.sh
 var deployScript string
 
@@ -65,6 +71,7 @@ const libDirectory = "/usr/local/lib/clawft/"
 // so that a bootstrap that is cut short leaves no caller without what it calls.
 func hostFiles() []hostFile {
 	return []hostFile{
+		{"owner.sh", "0644", ownerScript},
 		{"common.sh", "0644", commonScript},
 		{"container.sh", "0644", containerScript},
 		{"images.sh", "0644", imagesScript},
@@ -75,6 +82,7 @@ func hostFiles() []hostFile {
 		{"launch", "0755", launchScript},
 		{"run", "0755", runScript},
 		{"prestart", "0755", prestartScript},
+		{"stop", "0755", stopScript},
 		{"settle", "0755", settleScript},
 		{"deploy-worker", "0755", deployWorkerScript},
 		{"deploy", "0755", deployScript},
@@ -106,7 +114,16 @@ func installFiles() string {
 }
 
 // Bootstrap returns the script that prepares a host: self-contained, idempotent, free of secrets, and
-// the same for every host. It runs as root, as the standard input of bash.
+// the same for every host. It runs as root, as the standard input of BootstrapCommand.
 func Bootstrap() string {
-	return strings.Replace(bootstrapScript, "\t: HOST_FILES\n", installFiles(), 1)
+	var names []string
+	for _, f := range hostFiles() {
+		names = append(names, f.name)
+	}
+	return strings.NewReplacer(
+		"\t: HOST_FILES\n", installFiles(),
+		"HOST_FILE_NAMES", strings.Join(names, " "),
+		// It runs where nothing is installed yet.
+		". "+libDirectory+"owner.sh\n", ownerScript,
+	).Replace(bootstrapScript)
 }

@@ -55,6 +55,8 @@ func TestDeployChecksItsInput(t *testing.T) {
 		{"no environment", `.env = {}`, ""},
 		{"a list", `[.]`, "the release is not a JSON object"},
 		{"an unknown field", `.tag = "latest"`, "tag: unknown field"},
+		{"nobody's", `del(.owner)`, "owner: it needs id, stack, gateway and takes"},
+		{"a stack with a line break", `.owner.stack = "a/b/c\nOWNER=x"`, "owner: it needs id, stack, gateway and takes"},
 		{"a tag", `.image = "clawft:latest"`, `image: "clawft:latest" is not repository@sha256:<64 hex digits>`},
 		{"a version that is a path", `.version = "0.6.19-/../x"`, `version: "0.6.19-/../x" is not a version such as 0.6.19`},
 		{"no version", `del(.version)`, `version: null is not a version such as 0.6.19`},

@@ -12,13 +12,9 @@ import (
 	"github.com/clawft/infra/signature"
 )
 
-// What the host's scripts are called as. Both need root: run them as root or behind "sudo -n".
-const (
-	// DeployCommand reads one Release as JSON from standard input and makes it the running one.
-	DeployCommand = "/usr/local/lib/clawft/deploy"
-	// RemoveCommand stops and removes the gateway and its proxy; the data directory stays.
-	RemoveCommand = "/usr/local/lib/clawft/remove"
-)
+// DeployCommand reads one Release as JSON from standard input and makes it the running one. It needs
+// root, as the other commands do: run it as root or behind "sudo -n".
+const DeployCommand = libDirectory + "deploy"
 
 // ListenAddress is where the host's proxy answers: the one address that clients use.
 // It is reachable on the host only, or through an SSH tunnel.
@@ -40,6 +36,8 @@ const maxEnvValue = 60 << 10
 
 // Release is everything that decides what a host runs. It is the deploy script's input.
 type Release struct {
+	// Owner is whose host this is to be; on another's host, nothing is changed.
+	Owner Owner `json:"owner"`
 	// Image is the image by digest: repository@sha256:<64 hex digits>, never a tag.
 	Image string `json:"image"`
 	// Version is what the gateway must report on /api/health, such as 0.6.19.
@@ -93,6 +91,9 @@ func (r Release) JSON() (string, error) {
 	if r.Env == nil {
 		r.Env = map[string]string{}
 	}
+	if r.Owner.Takes == nil {
+		r.Owner.Takes = []string{}
+	}
 	if r.PullTimeout == 0 {
 		r.PullTimeout = defaultPullTimeout
 	}
@@ -138,6 +139,7 @@ func (r Release) Validate() error {
 			add("%s: %d%s is not between %d and %d", limit.name, limit.given, limit.unit, limit.least, limit.most)
 		}
 	}
+	problems = append(problems, r.Owner.validate()...)
 	problems = append(problems, validateConfig(r.Config, r.Port)...)
 	problems = append(problems, validateEnv(r.Env)...)
 	if r.Registry != nil {

@@ -13,6 +13,7 @@ const testConfig = `{"agents":{"defaults":{"workspace":"~/.clawft/workspace"}},"
 
 func testRelease() Release {
 	return Release{
+		Owner:   Owner{ID: "0123456789abcdef", Gateway: "gw-1", Stack: "organization/clawft/prod"},
 		Image:   "registry.example.com:5000/clawft/clawft@sha256:" + strings.Repeat("0123456789abcdef", 4),
 		Version: "0.6.19",
 		Config:  json.RawMessage(testConfig),
@@ -55,6 +56,10 @@ func TestReleaseValidate(t *testing.T) {
 		change func(*Release)
 		want   string
 	}{
+		{"nobody's", func(r *Release) { r.Owner = Owner{} },
+			"owner.id: \"\" is not 16 hexadecimal digits\nowner.gateway: \"\" is not a host's name\nowner.stack: \"\" is not organization/project/stack"},
+		{"taken from a name alone", func(r *Release) { r.Owner.Takes = []string{"gw-1"} },
+			`owner.takes[0]: "gw-1" is not an owner and a gateway, such as 0123456789abcdef/gw-1`},
 		{"a tag", func(r *Release) { r.Image = "ghcr.io/clawft/clawft:0.6.19"; r.Registry = nil },
 			`image: "ghcr.io/clawft/clawft:0.6.19" is not repository@sha256:<64 hex digits>`},
 		{"an upper case repository", func(r *Release) { r.Image = strings.ToUpper(r.Image); r.Registry = nil },

@@ -26,7 +26,7 @@ func (host *Host) keepKeys(ctx *pulumi.Context, name string, args *HostArgs, opt
 	}).(pulumi.StringOutput)
 	_, err := host.run(ctx, name+"-keys", commandArgs{
 		Create: pulumi.String(host.command("bash -s -- " + cloudinit.KeepKeys)),
-		Delete: host.command("bash -s -- " + cloudinit.ReleaseKeys),
+		Delete: pulumi.String(host.command("bash -s -- " + cloudinit.ReleaseKeys)),
 		Stdin:  host.perMachine(script),
 	}, opts...)
 	if err != nil {

@@ -61,18 +61,18 @@ func NewGateway(ctx *pulumi.Context, name string, args *GatewayArgs, opts ...pul
 	if args.Host == nil {
 		return nil, errors.New("a gateway needs a host (GatewayArgs.Host)")
 	}
+	host := args.Host
 	gateway := &Gateway{}
-	if err := ctx.RegisterComponentResource("clawft:index:Gateway", name, gateway, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("clawft:index:Gateway", name, gateway, append(opts, host.renamed())...); err != nil {
 		return nil, err
 	}
 
-	host := args.Host
 	release := args.release()
 	deploy, err := host.run(ctx, name+"-release", commandArgs{
 		// The release comes on standard input, which is secret. The comment makes a
 		// preview readable, and differs when the machine behind the address does.
 		Create: pulumi.Sprintf("%s # %s on %s", host.command(cloudinit.DeployCommand), args.Version, host.MachineID),
-		Delete: host.command(cloudinit.RemoveCommand),
+		Delete: host.owned(func(owner cloudinit.Owner) string { return host.command(owner.RemoveCommand()) }),
 		Stdin:  release,
 	}, pulumi.Parent(gateway), pulumi.DependsOn([]pulumi.Resource{host.bootstrap}))
 	if err != nil {
@@ -97,7 +97,7 @@ func (args *GatewayArgs) release() pulumi.StringOutput {
 		secrets = pulumi.StringMap{}
 	}
 	none := pulumi.String("").ToStringOutput()
-	inputs := []any{args.Image, secrets, none, none}
+	inputs := []any{args.Image, secrets, none, none, args.Host.args.Owner.ID}
 	if args.PullCredentials != nil {
 		inputs[2] = args.PullCredentials.Password
 	}
@@ -106,6 +106,7 @@ func (args *GatewayArgs) release() pulumi.StringOutput {
 	}
 	document := pulumi.All(inputs...).ApplyT(func(all []any) (string, error) {
 		release := cloudinit.Release{
+			Owner:         args.Host.owner(all[4].(string)),
 			Image:         all[0].(string),
 			Version:       args.Version,
 			Config:        args.Config,

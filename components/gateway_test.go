@@ -80,7 +80,11 @@ func TestRelease(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := `{"image":"` + gatewayImage + `","version":"0.6.19",` + test.want +
+				if r.Preview { // the owner's ID is drawn
+					wantInputs(t, release, map[string]string{"stdin": `"unknown"`})
+					return
+				}
+				want := `{"owner":{"id":"` + ownerID + `","gateway":"gw-1","stack":"clawft/clawft/prod","takes":[]},"image":"` + gatewayImage + `","version":"0.6.19",` + test.want +
 					`"port":8080,"memoryMiB":512,"pids":256,"healthTimeout":60,"watch":10,"drain":5,"pullTimeout":600,"config":` + string(config) + `}`
 				if got := text(t, release, "stdin"); got != want {
 					t.Errorf("the release is\n%s\nwant\n%s", got, want)
@@ -139,39 +143,42 @@ func TestGatewayIsKnownWhenVerified(t *testing.T) {
 }
 
 func TestGatewayCommands(t *testing.T) {
+	machine := `["` + fingerprint(t, 3) + `"]`
 	for _, test := range []struct {
 		name           string
 		host           func(*HostArgs)
 		create, delete string
 		known          bool
+		triggers       string
 	}{
-		{"as root", existing(t, nil), "/usr/local/lib/clawft/deploy # 0.6.19 on " + fingerprint(t, 3), "/usr/local/lib/clawft/remove", true},
+		{"as root", existing(t, nil), "/usr/local/lib/clawft/deploy # 0.6.19 on " + fingerprint(t, 3), "/usr/local/lib/clawft/remove", true, machine},
 		{"as a user with sudo", existing(t, func(m *ExistingMachine) { m.User = "debian" }),
-			"sudo -n /usr/local/lib/clawft/deploy # 0.6.19 on " + fingerprint(t, 3), "sudo -n /usr/local/lib/clawft/remove", true},
-		{"on a server", nil, "/usr/local/lib/clawft/deploy # 0.6.19 on 4711", "/usr/local/lib/clawft/remove", false},
+			"sudo -n /usr/local/lib/clawft/deploy # 0.6.19 on " + fingerprint(t, 3), "sudo -n /usr/local/lib/clawft/remove", true, machine},
+		{"on a server", nil, "/usr/local/lib/clawft/deploy # 0.6.19 on 4711", "/usr/local/lib/clawft/remove", false, `["hcloud"]`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
 				r.IDs = map[string]string{"gw-1-server": "4711"}
 				mustRun(t, r, gatewayProgram{test.host, nil}.run)
 				release := mustFind(t, r, commandType, "gw-1-release")
-				create := `"` + test.create + `"`
+				create, remove := `"`+test.create+`"`, `"`+test.delete+" "+ownerID+` gw-1"`
 				if r.Preview && !test.known {
 					create = `"unknown"`
 				}
+				if r.Preview {
+					remove = `"unknown"`
+				}
 				wantInputs(t, release, map[string]string{
-					"create": create,
-					"delete": `"` + test.delete + `"`,
-					// A changed trigger replaces the command, and the old one's delete
-					// would remove what the new one has deployed.
-					"triggers":               "null",
+					"create":                 create,
+					"delete":                 remove,
+					"triggers":               test.triggers,
 					"update":                 "null",
 					"environment":            "null",
 					"addPreviousOutputInEnv": "false",
 				})
 				wantSecret(t, release, "connection")
-				if release.Request.GetDeleteBeforeReplace() {
-					t.Error("a replaced command removes the gateway before it deploys the new one")
+				if !release.Request.GetDeleteBeforeReplace() {
+					t.Error("a replaced command deploys elsewhere before it removes the old gateway: two of them answer")
 				}
 				if !slices.Contains(dependencies(release), "gw-1-bootstrap") {
 					t.Error("the release does not wait until the host is prepared")

@@ -14,11 +14,6 @@ import (
 	"github.com/clawft/infra/internal/shell"
 )
 
-// sshDialLimit is how often an SSH connection is tried before a step fails. The
-// plugin backs off to 5 s between tries, so a server has about 5 minutes from
-// its creation to answer.
-const sshDialLimit = 60
-
 // defaultPort is SSH's.
 const defaultPort = 22
 
@@ -54,12 +49,24 @@ type HostArgs struct {
 	Machine *ExistingMachine
 	// Access is required with Server.
 	Access *Access
+	// Owner is whose the machine is to be. The host's name is the gateway's.
+	Owner *Owner
+	// Was is the host's name before it was renamed; empty if it was not.
+	Was string
+	// TakeOver is another owner and gateway, as "ID/gateway", whose machine this may
+	// be so far.
+	TakeOver string
+	// GiveUp leaves the machine as it is for good: nothing connects to it, neither
+	// now nor when the host is deleted.
+	GiveUp bool
+	// Unreachable explains a machine that does not answer. Nil explains nothing.
+	Unreachable *Unreachable
 	// Identity is the key that logs in.
 	Identity *Identity
 	// AuthorizedKeys are further public keys, in OpenSSH format, that log in.
 	AuthorizedKeys []string
 	// Protect guards the server and its address against deletion, by Pulumi and
-	// by the Hetzner API.
+	// by the Hetzner API, and the gateway against removal by Pulumi.
 	Protect bool
 	// Labels are set on Hetzner resources.
 	Labels map[string]string
@@ -81,9 +88,17 @@ type Host struct {
 	// MachineID changes when the machine behind the address is another one.
 	MachineID pulumi.StringOutput
 
+	args       *HostArgs
+	name       string
 	connection remote.ConnectionArgs
 	bootstrap  pulumi.Resource
 	admit      *pulumi.ResourceHook
+	// server is nil for an existing machine.
+	server pulumi.Resource
+	// origin differs where the gateway has to be removed from one machine before
+	// it is started on another. A server that replaces another needs no such thing:
+	// the old one is deleted with all that runs on it.
+	origin pulumi.StringInput
 }
 
 // NewHost registers the machine and the steps that make it ready.
@@ -91,13 +106,13 @@ func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.Re
 	if err := args.check(); err != nil {
 		return nil, err
 	}
-	host := &Host{}
+	host := &Host{args: args, name: name}
 	if args.Machine != nil {
 		if err := host.useMachine(args.Machine); err != nil {
 			return nil, err
 		}
 	}
-	if err := ctx.RegisterComponentResource("clawft:index:Host", name, host, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("clawft:index:Host", name, host, append(opts, host.renamed())...); err != nil {
 		return nil, err
 	}
 	if args.Server != nil {
@@ -108,23 +123,25 @@ func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.Re
 
 	host.admit = args.Identity.admit
 	host.connection = remote.ConnectionArgs{
-		Host:           host.Address,
-		Port:           pulumi.Float64(host.Port),
-		User:           pulumi.String(host.User),
-		PrivateKey:     args.Identity.PrivateKey.ToStringPtrOutput(),
-		HostKey:        host.HostKey.ToStringPtrOutput(),
-		DialErrorLimit: pulumi.Int(sshDialLimit),
+		Host:       host.Address,
+		Port:       pulumi.Float64(host.Port),
+		User:       pulumi.String(host.User),
+		PrivateKey: args.Identity.PrivateKey.ToStringPtrOutput(),
+		HostKey:    host.HostKey.ToStringPtrOutput(),
 	}
 
 	ready, err := host.run(ctx, name+"-ready", commandArgs{
 		Create: pulumi.String(host.command("bash -s")),
 		Stdin:  host.perMachine(pulumi.String(cloudinit.Readiness())),
+		// What is found once does not change with the key or the address, and a wait
+		// for what is there already would be a long one.
+		Once: true,
 	}, pulumi.Parent(host))
 	if err != nil {
 		return nil, fmt.Errorf("registering the readiness step: %w", err)
 	}
 	host.bootstrap, err = host.run(ctx, name+"-bootstrap", commandArgs{
-		Create: pulumi.String(host.command("bash -s")),
+		Create: host.owned(func(owner cloudinit.Owner) string { return host.command(owner.BootstrapCommand()) }),
 		Stdin:  host.perMachine(pulumi.String(cloudinit.Bootstrap())),
 	}, pulumi.Parent(host), pulumi.DependsOn([]pulumi.Resource{ready}))
 	if err != nil {
@@ -149,6 +166,8 @@ func (args *HostArgs) check() error {
 		return errors.New("a Hetzner server needs an SSH key and a firewall (HostArgs.Access)")
 	case args.Identity == nil:
 		return errors.New("a host needs the SSH key that logs in to it (HostArgs.Identity)")
+	case args.Owner == nil:
+		return errors.New("a host needs to know whose it is (HostArgs.Owner)")
 	}
 	return nil
 }
@@ -164,6 +183,7 @@ func (host *Host) useMachine(machine *ExistingMachine) error {
 	host.Port = machine.Port
 	host.HostKey = pulumi.String(machine.HostKey).ToStringOutput()
 	host.MachineID = pulumi.String(fingerprint).ToStringOutput()
+	host.origin = host.MachineID
 	return nil
 }
 
@@ -246,6 +266,8 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 	host.Port = defaultPort
 	host.HostKey = trimmed(key.PublicKeyOpenssh)
 	host.MachineID = server.ID().ToStringOutput()
+	host.server = server
+	host.origin = pulumi.String("hcloud")
 	return nil
 }
 
@@ -272,24 +294,81 @@ func (host *Host) command(line string) string {
 	return "sudo -n " + line
 }
 
+// renamed lets a host keep everything that it has under its old name. Children
+// inherit it, since their names begin with the host's.
+func (host *Host) renamed() pulumi.ResourceOption {
+	if host.args.Was == "" {
+		return pulumi.Composite()
+	}
+	return pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String(host.args.Was)}})
+}
+
+// owned renders what names the owner of the host.
+func (host *Host) owned(render func(cloudinit.Owner) string) pulumi.StringOutput {
+	return host.args.Owner.ID.ApplyT(func(id string) string { return render(host.owner(id)) }).(pulumi.StringOutput)
+}
+
+func (host *Host) owner(id string) cloudinit.Owner {
+	owner := cloudinit.Owner{ID: id, Gateway: host.name, Stack: host.args.Owner.Stack}
+	if host.args.Was != "" {
+		owner.Takes = append(owner.Takes, id+"/"+host.args.Was)
+	}
+	if host.args.TakeOver != "" {
+		owner.Takes = append(owner.Takes, host.args.TakeOver)
+	}
+	return owner
+}
+
+// GivenUp tells whether nothing connects to the host any more.
+func (host *Host) GivenUp() bool { return host.args.GiveUp }
+
 // commandArgs is what differs between the remote commands of a host.
 type commandArgs struct {
 	Create pulumi.StringInput
-	Delete string
+	// Delete undoes create. It runs on the machine where create ran, before that runs
+	// on another: two gateways must not answer on one chat token. Nil leaves behind
+	// what create made.
+	Delete pulumi.StringInput
 	Stdin  pulumi.StringInput
+	// Once is true for a command that runs once on each machine, when it is new.
+	Once bool
 }
 
 // run registers a remote command on the host.
 func (host *Host) run(ctx *pulumi.Context, name string, args commandArgs, opts ...pulumi.ResourceOption) (*remote.Command, error) {
+	opts = append(opts, pulumi.DeleteBeforeReplace(true), host.args.Unreachable.option())
+	if host.server != nil {
+		// What ran on a server is gone with it; a dead one could not be asked anyway.
+		opts = append(opts, pulumi.DeletedWith(host.server))
+	}
+	connection := host.connection
+	connection.DialErrorLimit = pulumi.Int(knownDials)
+	if host.args.GiveUp {
+		// What exists stays as it is in the state, and a command that does not exist
+		// yet is one that does nothing.
+		return remote.NewCommand(ctx, name, &remote.CommandArgs{Connection: connection},
+			append(opts, pulumi.IgnoreChanges([]string{"*"}), pulumi.RetainOnDelete(true))...)
+	}
+	if args.Once && host.server != nil {
+		connection.DialErrorLimit = pulumi.Int(createdDials)
+	}
 	command := &remote.CommandArgs{
-		Connection: host.connection,
+		Connection: connection,
 		Create:     args.Create.ToStringOutput().ToStringPtrOutput(),
 		Stdin:      args.Stdin.ToStringOutput().ToStringPtrOutput(),
 		// sshd would have to accept the variables (AcceptEnv), and no script reads them.
 		AddPreviousOutputInEnv: pulumi.Bool(false),
 	}
-	if args.Delete != "" {
-		command.Delete = pulumi.String(args.Delete)
+	// Triggers that change delete the command and create it anew; all else that
+	// changes, the connection included, runs create again.
+	if args.Delete != nil {
+		command.Delete = args.Delete.ToStringOutput().ToStringPtrOutput()
+		command.Triggers = pulumi.Array{host.origin}
+		opts = append(opts, pulumi.Protect(host.args.Protect))
+	}
+	if args.Once {
+		command.Triggers = pulumi.Array{host.MachineID}
+		opts = append(opts, pulumi.IgnoreChanges([]string{"addPreviousOutputInEnv", "connection", "create", "stdin"}))
 	}
 	opts = append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
 		BeforeUpdate: []*pulumi.ResourceHook{host.admit},

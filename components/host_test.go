@@ -37,7 +37,12 @@ func newTestHost(ctx *pulumi.Context, access *Access, change func(*HostArgs)) (*
 			return nil, err
 		}
 	}
+	owner, err := NewOwner(ctx, "owner")
+	if err != nil {
+		return nil, err
+	}
 	args := &HostArgs{
+		Owner:  owner,
 		Server: &HcloudServer{Type: "cax11", Location: "nbg1", Image: "debian-12"},
 		Access: access,
 		Identity: &Identity{
@@ -116,12 +121,13 @@ func TestProtection(t *testing.T) {
 	for _, protect := range []bool{false, true} {
 		t.Run(fmt.Sprint(protect), func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
-				mustRun(t, r, registerHost(nil, func(args *HostArgs) { args.Protect = protect }))
+				mustRun(t, r, gatewayProgram{func(args *HostArgs) { args.Protect = protect }, nil}.run)
 				server, address := mustFind(t, r, serverType, "gw-1-server"), mustFind(t, r, primaryIPType, "gw-1-ipv4")
 				want := fmt.Sprint(protect)
 				wantInputs(t, server, map[string]string{"deleteProtection": want, "rebuildProtection": want})
 				wantInputs(t, address, map[string]string{"deleteProtection": want})
-				for _, guarded := range []*recorder.Resource{server, address} {
+				release := mustFind(t, r, commandType, "gw-1-release")
+				for _, guarded := range []*recorder.Resource{server, address, release} {
 					if guarded.Request.GetProtect() != protect {
 						t.Errorf("%s: protected against Pulumi: %t", guarded.Name, guarded.Request.GetProtect())
 					}
@@ -197,18 +203,34 @@ func TestHostKeyIsPinned(t *testing.T) {
 	}
 }
 
+// stepCommand is how a step of a host is run, as JSON.
+func stepCommand(r *recorder.Recorder, shell, name string) string {
+	switch {
+	case name != "gw-1-bootstrap":
+		return `"` + shell + `"`
+	case r.Preview: // the owner's ID is drawn
+		return `"unknown"`
+	}
+	return `"` + shell + " -- " + ownerID + ` gw-1 clawft/clawft/prod"`
+}
+
 func TestConnection(t *testing.T) {
+	// A server takes its time to boot. What is there already answers, or somebody
+	// waits for nothing.
+	created := map[string]string{"gw-1-ready": "60", "gw-1-bootstrap": "3"}
+	known := map[string]string{"gw-1-ready": "3", "gw-1-bootstrap": "3"}
 	for _, test := range []struct {
 		name               string
 		change             func(*HostArgs)
 		address, port      string
 		user, command      string
 		addressedInPreview bool
+		dials              map[string]string
 	}{
-		{"a server", nil, "203.0.113.11", "22", "root", "bash -s", false},
-		{"an existing machine", existing(t, nil), "192.0.2.7", "22", "root", "bash -s", true},
-		{"another port", existing(t, func(m *ExistingMachine) { m.Port = 2222 }), "192.0.2.7", "2222", "root", "bash -s", true},
-		{"a user with sudo", existing(t, func(m *ExistingMachine) { m.User = "debian" }), "192.0.2.7", "22", "debian", "sudo -n bash -s", true},
+		{"a server", nil, "203.0.113.11", "22", "root", "bash -s", false, created},
+		{"an existing machine", existing(t, nil), "192.0.2.7", "22", "root", "bash -s", true, known},
+		{"another port", existing(t, func(m *ExistingMachine) { m.Port = 2222 }), "192.0.2.7", "2222", "root", "bash -s", true, known},
+		{"a user with sudo", existing(t, func(m *ExistingMachine) { m.User = "debian" }), "192.0.2.7", "22", "debian", "sudo -n bash -s", true, known},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
@@ -216,17 +238,16 @@ func TestConnection(t *testing.T) {
 				for _, name := range hostSteps {
 					step := mustFind(t, r, commandType, name)
 					wantSecret(t, step, "connection")
-					wantInputs(t, step, map[string]string{"create": `"` + test.command + `"`})
+					wantInputs(t, step, map[string]string{"create": stepCommand(r, test.command, name)})
 					if r.Preview && !test.addressedInPreview {
 						continue
 					}
 					wantInputs(t, step, map[string]string{
-						"connection.host":       `"` + test.address + `"`,
-						"connection.port":       test.port,
-						"connection.user":       `"` + test.user + `"`,
-						"connection.privateKey": `"` + canary + `"`,
-						// A server takes its time to boot.
-						"connection.dialErrorLimit": "60",
+						"connection.host":           `"` + test.address + `"`,
+						"connection.port":           test.port,
+						"connection.user":           `"` + test.user + `"`,
+						"connection.privateKey":     `"` + canary + `"`,
+						"connection.dialErrorLimit": test.dials[name],
 					})
 				}
 				wantNoPlainText(t, r, canary)
@@ -242,8 +263,6 @@ func TestHostCommands(t *testing.T) {
 				mustRun(t, r, registerHost(nil, change))
 				for _, name := range hostSteps {
 					wantInputs(t, mustFind(t, r, commandType, name), map[string]string{
-						// A changed trigger replaces a command: its delete runs after its create.
-						"triggers": "null",
 						// What undoes a bootstrap would remove a gateway that runs.
 						"delete":      "null",
 						"update":      "null",
@@ -319,6 +338,8 @@ func TestHostRefuses(t *testing.T) {
 			"a Hetzner server needs an SSH key and a firewall (HostArgs.Access)"},
 		{"no key to log in", func(args *HostArgs) { args.Identity = nil },
 			"a host needs the SSH key that logs in to it (HostArgs.Identity)"},
+		{"nobody's", func(args *HostArgs) { args.Owner = nil },
+			"a host needs to know whose it is (HostArgs.Owner)"},
 		{"a host key that is none", existing(t, func(m *ExistingMachine) { m.HostKey = "ssh-ed25519" }),
 			`reading the SSH host key "ssh-ed25519": ssh: no key found`},
 	} {

@@ -149,7 +149,7 @@ func TestWrongKeysAndTypes(t *testing.T) {
 			`clawft:image.platforms: got a string; want a list`,
 		}},
 		{"an object is a string", map[string]string{"hosts": "[gw-1]"}, []string{
-			`clawft:hosts[0]: got a string; want an object with keys out of address, hcloud, hostKey, name, port, user`,
+			`clawft:hosts[0]: got a string; want an object with keys out of address, giveUp, hcloud, hostKey, name, port, takeOver, user, was`,
 		}},
 		{"an empty entry", map[string]string{"ssh": "{allowedSources: [~]}"}, []string{
 			"clawft:ssh.allowedSources[0]: got nothing; want a value, or no entry at all",

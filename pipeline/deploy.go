@@ -35,6 +35,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
+	everything := components.Collect(ctx)
 	providers, err := components.NewProviders(ctx, cfg.providers(ctx))
 	if err != nil {
 		return err
@@ -57,6 +58,10 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 	gateways, err := cfg.gateways(ctx, hosts, image, use)
 	if err != nil {
+		return err
+	}
+
+	if err := components.NewProtection(ctx, "protection", &components.ProtectionArgs{Protect: cfg.Protect, Of: everything}); err != nil {
 		return err
 	}
 
@@ -241,8 +246,10 @@ func (l *RegistryLogin) component() *components.RegistryCredentials {
 
 // hosts registers the machines. The identity is nil when there are none.
 func (c *Config) hosts(ctx *pulumi.Context, use pulumi.ResourceOption) ([]*components.Host, *components.Identity, error) {
-	if len(c.Hosts) == 0 {
-		return nil, nil, nil
+	// Also for hosts that are only deleted.
+	unreachable, err := components.NewUnreachable(ctx)
+	if err != nil || len(c.Hosts) == 0 {
+		return nil, nil, err
 	}
 	servers := c.servers()
 	identity, err := components.NewIdentity(ctx, "ssh", &components.IdentityArgs{
@@ -264,9 +271,18 @@ func (c *Config) hosts(ctx *pulumi.Context, use pulumi.ResourceOption) ([]*compo
 			return nil, nil, err
 		}
 	}
+	owner, err := components.NewOwner(ctx, "owner", use)
+	if err != nil {
+		return nil, nil, err
+	}
 	hosts := make([]*components.Host, len(c.Hosts))
 	for i, host := range c.Hosts {
 		args := &components.HostArgs{
+			Owner:          owner,
+			Was:            host.Was,
+			TakeOver:       host.TakeOver,
+			GiveUp:         host.GiveUp,
+			Unreachable:    unreachable,
 			Access:         access,
 			Identity:       identity,
 			AuthorizedKeys: c.SSH.AuthorizedKeys,
@@ -301,7 +317,7 @@ func (c *Config) servers() map[string]components.HcloudServer {
 }
 
 // gateways deploys to the first host, the canary, and only when that one is
-// verified to all the others at once.
+// verified to all the others at once. Hosts that are given up keep what they have.
 func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image release, use pulumi.ResourceOption) (pulumi.Map, error) {
 	document, err := c.Gateway.JSON()
 	if err != nil {
@@ -340,6 +356,14 @@ func (c *Config) gateways(ctx *pulumi.Context, hosts []*components.Host, image r
 		}, use)
 		if err != nil {
 			return nil, fmt.Errorf("deploying to %s: %w", name, err)
+		}
+		if host.GivenUp() {
+			if err := ctx.Log.Warn(fmt.Sprintf("host %s is given up: nothing connects to it any more. "+
+				"It may still run its gateway, which holds all secrets: see that it is off, or change them. "+
+				"Without its entry in clawft:hosts, the next pulumi up forgets it.", name), nil); err != nil {
+				return nil, fmt.Errorf("warning of a host that is given up: %w", err)
+			}
+			continue
 		}
 		if canary == nil {
 			canary = gateway

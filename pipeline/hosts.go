@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	cloudinit "github.com/clawft/infra/cloud-init"
 	"github.com/clawft/infra/internal/sshkey"
 )
 
@@ -16,8 +17,18 @@ import (
 // Hetzner (`hcloud`), or an existing machine (`address`).
 type Host struct {
 	// Name of the host: an RFC 1123 label, unique in the stack. Required. A new
-	// name is a new host: the old one is deleted.
+	// name without `was` is a new host: the old one is deleted.
 	Name string `json:"name"`
+	// The host's name so far, when it is renamed: nothing of it is deleted or
+	// created. Leave it out again after the next `pulumi up`.
+	Was string `json:"was"`
+	// Owner and gateway of a machine that is another stack's or another host's so
+	// far, `ID/gateway` as the refusal prints them. The gateway's data come along.
+	TakeOver string `json:"takeOver"`
+	// True for a machine that is dead: nothing connects to it any more, the others
+	// go on without it, and once the entry is gone it is forgotten. It may still run
+	// its gateway, with all secrets.
+	GiveUp bool `json:"giveUp"`
 	// A server that is created at Hetzner; `{}` takes all defaults.
 	Hcloud *Hcloud `json:"hcloud"`
 	// IP address or DNS name of an existing machine with Debian 12 or later, or
@@ -69,7 +80,7 @@ var (
 )
 
 func checkHosts(r *report, path string, hosts []Host) {
-	names, addresses := map[string]int{}, map[string]int{}
+	names, before := map[string]int{}, map[string]int{}
 	for i, host := range hosts {
 		at := elementPath(path, i)
 		host.check(r, at)
@@ -78,14 +89,65 @@ func checkHosts(r *report, path string, hosts []Host) {
 		} else {
 			names[host.Name] = i
 		}
-		address := fmt.Sprint(strings.ToLower(host.Address), " ", host.Port)
-		if first, found := addresses[address]; found && host.Address != "" {
+	}
+	for i, host := range hosts {
+		if host.Was == "" {
+			continue
+		}
+		at := elementPath(path, i) + ".was"
+		if other, found := names[host.Was]; found {
+			r.wrong(at, quote(host.Was)+", the name of "+elementPath(path, other), "the name that the host had, and that none has any more")
+		} else if first, found := before[host.Was]; found {
+			r.wrong(at, quote(host.Was)+", as "+elementPath(path, first)+".was", "the name that this host had, and no other")
+		} else {
+			before[host.Was] = i
+		}
+	}
+	checkMachinesDiffer(r, path, hosts)
+}
+
+// checkMachinesDiffer demands that no two hosts are one machine, however its
+// address is written. Nothing connects to one that is given up, and its address
+// may be another machine's by now.
+func checkMachinesDiffer(r *report, path string, hosts []Host) {
+	addresses, keys := map[string]int{}, map[string]int{}
+	for i, host := range hosts {
+		if host.Hcloud != nil || host.Address == "" || host.GiveUp {
+			continue
+		}
+		at := elementPath(path, i)
+		address := host.endpoint()
+		first, twice := addresses[address]
+		if twice {
 			r.wrong(at+".address", quote(host.Address)+", the address of "+elementPath(path, first),
 				"a machine that no other host is: one machine runs one gateway")
 		} else {
 			addresses[address] = i
 		}
+		key, refused := sshkey.Host(host.HostKey)
+		if refused != nil {
+			continue
+		}
+		if first, found := keys[key]; !found {
+			keys[key] = i
+		} else if !twice {
+			r.wrong(at+".hostKey", "the host key of "+elementPath(path, first),
+				"a machine that no other host is, by whichever address: one machine runs one gateway, and has a host key of its own")
+		}
 	}
+}
+
+// endpoint is where the machine's SSH is, the same for all spellings of it.
+func (h Host) endpoint() string {
+	address := strings.ToLower(h.Address)
+	if ip, err := netip.ParseAddr(address); err == nil {
+		address = ip.Unmap().String()
+	}
+	port := h.Port
+	if port == 0 {
+		port = defaultSSHPort
+	}
+	return fmt.Sprint(address, " ", port)
 }
 
 func elementPath(path string, index int) string {
@@ -98,6 +160,16 @@ func (h Host) check(r *report, path string) {
 		r.wrong(path+".name", nothing, "a name for the host, such as gw-1")
 	case !labelPattern.MatchString(h.Name):
 		r.wrong(path+".name", quote(h.Name), "at most 63 lower-case letters, digits and -, not starting or ending with -")
+	}
+	if h.Was != "" && !labelPattern.MatchString(h.Was) {
+		r.wrong(path+".was", quote(h.Was), "the name that the host had, such as gw-1")
+	}
+	switch {
+	case h.TakeOver == "":
+	case h.GiveUp:
+		r.wrong(path, "takeOver and giveUp", "only one of them: takeOver for a machine that shall run this host's gateway, giveUp for one that is dead")
+	case !cloudinit.TakePattern.MatchString(h.TakeOver):
+		r.wrong(path+".takeOver", quote(h.TakeOver), "an owner and a gateway as the refusal prints them, such as 0123456789abcdef/gw-1")
 	}
 	switch {
 	case h.Hcloud == nil && h.Address == "":
@@ -117,8 +189,12 @@ func (h Host) check(r *report, path string) {
 }
 
 func (h Host) checkMachine(r *report, path string) {
-	if _, err := netip.ParseAddr(h.Address); err != nil && (!dnsNamePattern.MatchString(h.Address) || len(h.Address) > 253) {
-		r.wrong(path+".address", quote(h.Address), "an IP address or a DNS name, without user and port")
+	if !isAddress(h.Address) {
+		want := "an IP address or a DNS name, without user and port"
+		if bare := strings.TrimSuffix(strings.Trim(h.Address, "[]"), "."); isAddress(bare) {
+			want = bare
+		}
+		r.wrong(path+".address", quote(h.Address), "%s", want)
 	}
 	if r.given[path+".port"] {
 		r.between(path+".port", h.Port, 1, 65535, "")
@@ -127,6 +203,13 @@ func (h Host) checkMachine(r *report, path string) {
 		r.wrong(path+".user", quote(h.User), "the name of a user who can log in by key")
 	}
 	checkHostKey(r, path+".hostKey", h.HostKey, h.Address)
+}
+
+func isAddress(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return dnsNamePattern.MatchString(text) && len(text) <= 253
 }
 
 func (h Hcloud) check(r *report, path string) {

@@ -64,6 +64,22 @@ func TestWrongHosts(t *testing.T) {
 		{"one machine twice", hosts("[{name: a, address: A.example.org, hostKey: '" + public + "'}, {name: b, address: a.example.org, hostKey: '" + public + "'}]"), []string{
 			`clawft:hosts[1].address: got "a.example.org", the address of clawft:hosts[0]; want a machine that no other host is: one machine runs one gateway`,
 		}},
+		{"names of before", hosts("[{name: a, was: a, hcloud: {}}, {name: b, was: a, hcloud: {}}, {name: c, was: d, hcloud: {}}, {name: e, was: d, hcloud: {}}, {name: f, was: G_1, hcloud: {}}]"), []string{
+			`clawft:hosts[0].was: got "a", the name of clawft:hosts[0]; want the name that the host had, and that none has any more`,
+			`clawft:hosts[1].was: got "a", the name of clawft:hosts[0]; want the name that the host had, and that none has any more`,
+			`clawft:hosts[3].was: got "d", as clawft:hosts[2].was; want the name that this host had, and no other`,
+			`clawft:hosts[4].was: got "G_1"; want the name that the host had, such as gw-1`,
+		}},
+		{"take-over", hosts("[{name: a, takeOver: prod, hcloud: {}}, {name: b, takeOver: 0123456789abcdef/gw-1, giveUp: true, hcloud: {}}]"), []string{
+			`clawft:hosts[0].takeOver: got "prod"; want an owner and a gateway as the refusal prints them, such as 0123456789abcdef/gw-1`,
+			`clawft:hosts[1]: got takeOver and giveUp; want only one of them: takeOver for a machine that shall run this host's gateway, giveUp for one that is dead`,
+		}},
+		{"address in brackets", hosts("[{name: a, address: '[2001:db8::7]', hostKey: '" + public + "'}]"), []string{
+			`clawft:hosts[0].address: got "[2001:db8::7]"; want 2001:db8::7`,
+		}},
+		{"address with the root's dot", hosts("[{name: a, address: a.example.org., hostKey: '" + public + "'}]"), []string{
+			`clawft:hosts[0].address: got "a.example.org."; want a.example.org`,
+		}},
 		{"address with a user", hosts("[{name: a, address: root@203.0.113.7, hostKey: '" + public + "'}]"), []string{
 			`clawft:hosts[0].address: got "root@203.0.113.7"; want an IP address or a DNS name, without user and port`,
 		}},
@@ -124,6 +140,47 @@ func TestWrongHosts(t *testing.T) {
 
 	if _, err := with(machine("hostKey: "+fields[0]+" "+fields[1]+" comment, user: debian, port: 2222")).load(t, "dev"); err != nil {
 		t.Errorf("a machine with everything given: %v", err)
+	}
+}
+
+// One machine must not run two gateways, however its address is written.
+func TestOneMachineIsOneHost(t *testing.T) {
+	first, private := keyPair(t, "")
+	second, _ := keyPair(t, "")
+	for _, test := range []struct {
+		name, a, b string // what the two say beside their names; KEY is the first's host key
+		want       string // "" takes them for two machines
+	}{
+		{"the default port", "address: 203.0.113.7", "address: 203.0.113.7, port: 22", "address"},
+		{"upper case", "address: gw.example.org", "address: GW.Example.ORG", "address"},
+		{"IPv6 with zeros", "address: '2001:db8::7'", "address: '2001:DB8:0:0:0000:0::0007'", "address"},
+		{"IPv4 within IPv6", "address: 203.0.113.7", "address: '::ffff:203.0.113.7'", "address"},
+		{"IPv4 within IPv6, in hexadecimal", "address: 203.0.113.7", "address: '::ffff:cb00:7107', port: 22", "address"},
+		{"another user", "address: 203.0.113.7", "address: 203.0.113.7, user: debian", "address"},
+		{"a name and an address", "address: gw.example.org, hostKey: KEY", "address: 203.0.113.7, hostKey: KEY", "hostKey"},
+		{"two ports of one sshd", "address: 203.0.113.7, hostKey: KEY", "address: 203.0.113.7, port: 2222, hostKey: KEY", "hostKey"},
+		{"the key with a comment", "address: 203.0.113.7, hostKey: KEY", "address: 203.0.113.8, hostKey: KEY root@gw", "hostKey"},
+		{"two machines behind one address", "address: 203.0.113.7", "address: 203.0.113.7, port: 2222", ""},
+		{"the address of a machine that is given up", "address: 203.0.113.7, giveUp: true", "address: 203.0.113.7", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			entry := func(name, says, key string) string {
+				if !strings.Contains(says, "hostKey") {
+					says += ", hostKey: " + key
+				}
+				return "{name: " + name + ", " + strings.ReplaceAll(says, "KEY", first) + "}"
+			}
+			_, err := with(map[string]string{
+				"hosts": "[" + entry("a", test.a, first) + ", " + entry("b", test.b, second) + "]", "sshPrivateKey": private,
+			}).load(t, "dev")
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case test.want == "":
+			case err == nil || strings.Count(err.Error(), "one machine runs one gateway") != 1 || !strings.Contains(err.Error(), "clawft:hosts[1]."+test.want+": "):
+				t.Errorf("got %v, want a refusal of clawft:hosts[1].%s alone", err, test.want)
+			}
+		})
 	}
 }
 

@@ -17,14 +17,11 @@ pulumi stack output --stack "$stack" --show-secrets sshPrivateKey >"$work/key" 2
 echo >>"$work/key"
 chmod 600 "$work/key"
 
-# As the bootstrap installs them: scripts without their extension.
+# What the bootstrap installs says so; it installs scripts that are run without their extension.
 for file in cloud-init/host/*; do
+  head -n 3 "$file" | grep -qF 'Managed by clawft-infra' || continue
   name=$(basename "$file")
-  case $name in
-    bootstrap.sh | readiness.sh) continue ;;
-    common.sh) ;;
-    *.sh) name=${name%.sh} ;;
-  esac
+  if [[ $(head -n 1 "$file") == '#!'* ]]; then name=${name%.sh}; fi
   sum=$(sha256sum <"$file")
   printf '%s  /usr/local/lib/clawft/%s\n' "${sum%% *}" "$name"
   if [[ $name == *.service ]]; then printf '%s  /etc/systemd/system/%s\n' "${sum%% *}" "$name"; fi

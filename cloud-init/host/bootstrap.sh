@@ -1,7 +1,7 @@
 #!/bin/bash
 # Prepares a host for the gateway: packages, directories, scripts, units, the proxy. It may run any
 # number of times, over SSH; it changes only what differs and ends with one line that says what it
-# changed.
+# changed. Its arguments are those of check_owner: whose host it shall be.
 #
 # It never upgrades or restarts a Docker engine, and leaves a Caddy that is already there alone.
 set -euo pipefail
@@ -15,6 +15,8 @@ readonly OWNER=10001:10001
 # Of the key that signs Caddy's own package repository, used where the distribution has no caddy.
 readonly CADDY_KEY=65760C51EDEA2017CEA2CA15155B6D79CA56EA34
 readonly CADDY_REPOSITORY=https://dl.cloudsmith.io/public/caddy/stable
+
+. /usr/local/lib/clawft/owner.sh
 
 changed=()
 
@@ -46,6 +48,15 @@ check_host() {
 	ubuntu) [ "${VERSION_ID%%.*}" -ge 22 ] ;;
 	*) false ;;
 	esac || die "$PRETTY_NAME is not supported; Debian 12 and Ubuntu 22.04 or newer are"
+}
+
+# check_ours stops at what is somebody else's, before anything is changed.
+check_ours() {
+	local names=(HOST_FILE_NAMES) found
+	[ $# -ge 3 ] || die "whose host is it? want OWNER GATEWAY STACK [TAKE…]"
+	check_owner "$@" || die "$REFUSED"
+	found=$(foreign_files "${names[@]}" && foreign_units)
+	[ -z "$found" ] || die "$found"$'\n'"it would be overwritten: move it out of the way, or use another machine"
 }
 
 # apt_get waits for whoever else installs packages, as a fresh server does by itself.
@@ -175,6 +186,7 @@ start_proxy() {
 main() {
 	umask 022
 	check_host
+	check_ours "$@"
 	install -d -m 0755 "$RUN"
 	exec 8>>"$RUN/bootstrap.lock"
 	flock -w 1800 8 || die "another bootstrap was still under way after half an hour"
@@ -184,6 +196,11 @@ main() {
 	directory "$ROOT" 0755 0:0
 	directory "$ROOT/releases" 0700 0:0
 	directory "$ROOT/data" 0750 "$OWNER"
+	file "$ROOT/README" 0644 <<-END
+		$MARK: changes are overwritten.
+		data is the gateway's; everything else comes with a deployment and goes with it.
+		current/owner says whose this host is.
+	END
 	host_files
 	# The gateway's unit comes with the first deployment; a changed one is used from the next start on.
 	local unit reload=''
@@ -205,4 +222,4 @@ main() {
 }
 
 # Nothing runs before all of it was read, and nothing that runs can read the rest from a pipe.
-main </dev/null
+main "$@" </dev/null

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# Managed by clawft-infra: changes are overwritten.
 # What the host's scripts share. It is sourced, never run.
 # Functions answer in variables of capital letters, which their callers read.
 # shellcheck disable=SC2034
@@ -19,6 +20,8 @@ readonly CHECKED=0.4
 # How long a release that was healthy before may take to be healthy again, in seconds.
 readonly ROLLBACK_TIMEOUT=180
 
+. /usr/local/lib/clawft/owner.sh
+
 # Docker's client without anybody's login, bounded in time.
 engine() { DOCKER_CONFIG=$RUN/no-login timeout 60 docker "$@"; }
 
@@ -27,6 +30,40 @@ engine() { DOCKER_CONFIG=$RUN/no-login timeout 60 docker "$@"; }
 api() {
 	BODY=$(curl -s --noproxy '*' --max-time 60 --unix-socket "$SOCKET" -X "$1" -w '\n%{http_code}' "http://docker$2") || true
 	STATUS=${BODY##*$'\n'} BODY=${BODY%$'\n'*}
+}
+
+# Owners, one a line, whose containers may be stopped beside those of the releases on this host.
+OWNERS=''
+
+# known_owner ID tells whether a release on this host is that owner's, or OWNERS names it. Where the
+# records were lost, every owner is known.
+known_owner() {
+	local known
+	[ -n "$1" ] || return 1
+	known=$(sed -n 's/^OWNER=//p' "$ROOT"/releases/*/owner 2>/dev/null) || true
+	if [ -z "$known" ] && [ -n "$(owned_release)" ]; then return 0; fi
+	grep -qFx -e "$1" <<<"$known"$'\n'"$OWNERS"
+}
+
+# own_container NAME looks for a container. CONTAINER is its ID if it is ours, and empty if there is
+# none. It returns 1 if it is somebody else's; FOREIGN says what it is. What is done to it is done by
+# ID: the name may be another one's a moment later.
+own_container() {
+	local image owner
+	CONTAINER='' FOREIGN=''
+	read -r CONTAINER image owner < <(engine container inspect \
+		-f '{{.Id}} {{.Config.Image}} {{index .Config.Labels "clawft.owner"}}' "$1" 2>/dev/null) || true
+	if [ -z "$CONTAINER" ] || known_owner "$owner"; then return 0; fi
+	FOREIGN="the container $1 is not ours (image $image, label clawft.owner: ${owner:-none}); rename it, as with: docker rename $1 OTHER"
+	CONTAINER=''
+	return 1
+}
+
+# remove_container NAME removes a container if it is ours.
+remove_container() {
+	if own_container "$1" && [ -n "$CONTAINER" ]; then
+		engine rm -f "$CONTAINER" >/dev/null 2>&1 || true
+	fi
 }
 
 # lock SECONDS waits for the one lock that deploying, settling and removing share.
@@ -59,8 +96,10 @@ point() {
 }
 
 # install_unit UNIT puts a unit into place if it is not there or differs.
+# It returns 1 when somebody else's is in its place.
 install_unit() {
 	cmp -s "$LIB/$1" "$UNITS/$1" && return
+	own_file "$UNITS/$1" || return 1
 	install -m 0644 "$LIB/$1" "$UNITS/$1"
 	systemctl daemon-reload
 }
@@ -176,8 +215,11 @@ restore() {
 		await_gateway "$(release_value "$old" VERSION)" "$ROLLBACK_TIMEOUT" || state=1
 	else
 		RESTORED="nothing ran before, nothing runs now"
-		systemctl disable --now clawft.service 2>/dev/null || true
-		rm -f "$ROOT/current" "$UNITS/clawft.service"
+		if own_file "$UNITS/clawft.service"; then
+			systemctl disable --now clawft.service 2>/dev/null || true
+			rm -f "$UNITS/clawft.service"
+		fi
+		rm -f "$ROOT/current"
 		systemctl daemon-reload
 	fi
 	rm -f "$PENDING"
@@ -187,7 +229,7 @@ restore() {
 
 # clear_preflight removes what a preflight leaves.
 clear_preflight() {
-	engine rm -f "$PREFLIGHT" >/dev/null 2>&1 || true
+	remove_container "$PREFLIGHT"
 	rm -rf "$ROOT/preflight"
 }
 

@@ -1,17 +1,19 @@
 # shellcheck shell=bash
+# Managed by clawft-infra: changes are overwritten.
 # How the gateway's container is made: once, for production and for the preflight. It is sourced, after
 # common.sh. What the callers add is a name, a network and where the log goes.
 
 # container_of RELEASE_DIRECTORY DATA sets FLAGS and COMMAND, what follows "docker run" or "docker create".
 # shellcheck disable=SC2034,SC2054
 container_of() {
-	local name value IMAGE='' PORT='' MEMORY='' PIDS=''
+	local name value IMAGE='' PORT='' MEMORY='' PIDS='' OWNER='' GATEWAY=''
 	while IFS='=' read -r name value; do
 		case $name in
-		IMAGE | PORT | MEMORY | PIDS) printf -v "$name" %s "$value" ;;
+		IMAGE | PORT | MEMORY | PIDS | OWNER | GATEWAY) printf -v "$name" %s "$value" ;;
 		esac
-	done <"$1/release.env"
+	done < <(cat "$1/release.env" "$1/owner")
 	FLAGS=(
+		--label "clawft.owner=$OWNER" --label "clawft.gateway=$GATEWAY"
 		--interactive --pull never
 		--user 10001:10001
 		# The ids on the data are the host's, also where the engine maps those of other containers.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# Managed by clawft-infra: changes are overwritten.
 # Does the work of one deployment: deploy-worker ID. Its unit is clawft-deploy@ID.service.
 #
 # At every moment the host has either the old or the new release complete: a release is a directory,
@@ -66,6 +67,15 @@ finish() {
 	exit "$1"
 }
 
+# refuse CAUSE ends a deployment that may not touch anything here.
+refuse() {
+	trap - EXIT
+	printf '%s\n' "deploy failed: $1" "nothing was changed" >"$DIR/failure.new"
+	mv "$DIR/failure.new" "$DIR/failure"
+	cat "$DIR/failure"
+	finish 1
+}
+
 # fail CAUSE [TITLE LINES] goes back to the old release if the new one was started, and reports.
 fail() {
 	trap - EXIT
@@ -110,6 +120,7 @@ stage() {
 	jq -r --arg unit "$(cat "$LIB"/{clawft.service,run,container.sh,launch} | sha256sum | cut -c 1-16)" '
 		"IMAGE=\(.image)", "VERSION=\(.version)", "PORT=\(.port)", "MEMORY=\(.memoryMiB)m",
 		"PIDS=\(.pids)", "UNIT=\($unit)"' "$REQUEST" >"$dir/release.env"
+	jq -r '.owner | "OWNER=\(.id)", "GATEWAY=\(.gateway)", "STACK=\(.stack)"' "$REQUEST" >"$dir/owner"
 	request config >"$dir/config.json"
 	# Read by the gateway's own user; the directory around it keeps everybody else out.
 	chmod 0644 "$dir/config.json"
@@ -120,6 +131,8 @@ stage() {
 same_content() {
 	local file
 	[ -n "$old" ] || return 1
+	# Whoever takes a host over starts the gateway anew, so that the container says whose it is.
+	[ "$(owner_value "$old" OWNER)" = "$(owner_value "$new" OWNER)" ] || return 1
 	for file in release.env config.json gateway.env; do
 		cmp -s "$ROOT/releases/$old/$file" "$ROOT/releases/$new/$file" || return 1
 	done
@@ -131,12 +144,22 @@ running_and_healthy() {
 		gateway_health "$(request version)" "$GATEWAY_PORT"
 }
 
+# check_foreign lets nothing of ours meet what is somebody else's and has the same name.
+check_foreign() {
+	local name found
+	found=$(foreign_units)
+	for name in clawft "$PREFLIGHT"; do
+		own_container "$name" || found+=${found:+$'\n'}$FOREIGN
+	done
+	[ -z "$found" ] || refuse "$found"
+}
+
 # container prints which container runs, and since when.
 container() { engine inspect -f '{{.Id}} {{.State.StartedAt}}' clawft 2>/dev/null; }
 
 # ensure_proxy starts the proxy before anything else: without it nobody reaches the new release.
 ensure_proxy() {
-	install_unit clawft-proxy.service
+	install_unit clawft-proxy.service || fail "the unit $UNITS/clawft-proxy.service is not ours"
 	systemctl is-enabled --quiet clawft-proxy.service || systemctl enable --quiet clawft-proxy.service
 	timeout 30 systemctl start clawft-proxy.service 2>/dev/null ||
 		fail "the proxy does not start" "its log" "$(journalctl -t clawft-proxy -n "$LOG_LINES" -o cat)"
@@ -337,7 +360,7 @@ swap() {
 	close_gate "$(request drain)" || say "requests still under way after $(request drain) s: the gateway finishes or cuts them as it stops"
 	started=$(now)
 	logged_since=$((started / 1000 - 1))
-	install_unit clawft.service
+	install_unit clawft.service || fail "the unit $UNITS/clawft.service is not ours"
 	echo "$old" >"$PENDING.new"
 	sync "$PENDING.new"
 	mv "$PENDING.new" "$PENDING"
@@ -394,20 +417,26 @@ report() {
 }
 
 main() {
+	local owner
 	# Whatever ends the script by surprise, a full disk for one, goes back like any other failure.
 	trap 'fail "the deployment script stopped at: $BASH_COMMAND"' EXIT
 	: >"$DIR/secrets"
 	if ! lock 5; then
 		say "another deployment is under way: waiting for it"
-		lock 3600 || fail "another deployment was still under way after an hour"
+		lock 3600 || refuse "another deployment was still under way after an hour"
 	fi
+	mapfile -t owner < <(jq -r '.owner | .id, .gateway, .stack, .takes[]' "$REQUEST")
+	check_owner "${owner[@]}" || refuse "$REFUSED"
+	# shellcheck disable=SC2034 # read by known_owner
+	OWNERS=$(printf '%s\n' "${owner[0]}" "${owner[@]:3}" | sed 's|/.*||')
+	engine version >/dev/null 2>&1 || refuse "the Docker engine does not answer: $(engine version 2>&1 | tail -n 1)"
+	check_foreign
 	if [ -f "$PENDING" ]; then
 		say "an earlier deployment did not finish: going back to what ran before it"
 		restore || say "what ran before is not healthy: $CAUSE"
 	fi
 	open_gate
 	[ -d "$ROOT/data" ] || fail "$ROOT/data is missing: prepare the host first"
-	engine version >/dev/null 2>&1 || fail "the Docker engine does not answer: $(engine version 2>&1 | tail -n 1)"
 
 	old=$(linked current)
 	if [ -n "$old" ]; then old_image=$(release_value "$old" IMAGE); fi
@@ -415,6 +444,9 @@ main() {
 	check_signature
 	stage
 	if same_content; then
+		# A renamed gateway or stack is the same owner's.
+		mv "$ROOT/releases/$new/owner" "$ROOT/releases/$old/owner"
+		sync "$ROOT/releases/$old"
 		rm -rf "${ROOT:?}/releases/$new"
 		new=$old
 		if running_and_healthy; then

@@ -1,4 +1,5 @@
 #!/bin/bash
+# Managed by clawft-infra: changes are overwritten.
 # Deploys one release: deploy <release.json
 #
 # The work is done by a unit of its own, which ends in good order however it ends; this script hands
@@ -27,7 +28,7 @@ problems() {
 			else "\(name): \(.[name] | tojson) is not \(right)" end;
 		if type != "object" then "the release is not a JSON object" else
 			((keys - ["image", "version", "config", "env", "registry", "port", "memoryMiB", "pids",
-				"healthTimeout", "watch", "drain", "pullTimeout", "signature"])[] | "\(.): unknown field"),
+				"healthTimeout", "watch", "drain", "pullTimeout", "signature", "owner"])[] | "\(.): unknown field"),
 			string("image"; "^[a-z0-9][a-z0-9._:/_-]*@sha256:[0-9a-f]{64}$"; "repository@sha256:<64 hex digits>"),
 			string("version"; "^[0-9]+\\.[0-9]+\\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"; "a version such as 0.6.19"),
 			(if (.config | type) == "string" and (.config | try (fromjson | type) catch "") == "object"
@@ -41,6 +42,12 @@ problems() {
 					elif (.value | type) != "string" then "env.\(.key): its value is not a string"
 					elif (.value | test("[\\x00-\\x08\\x0a-\\x1f\\x7f]")) then "env.\(.key): its value has a line break or control character"
 					else empty end) end),
+			(if (.owner | type) == "object" and
+				(.owner.id | type == "string" and test("^[0-9a-f]{16}$")) and
+				(.owner.gateway | type == "string" and test("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")) and
+				(.owner.stack | type == "string" and test("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){2}$")) and
+				(.owner.takes | type == "array" and all(type == "string"))
+				then empty else "owner: it needs id, stack, gateway and takes" end),
 			(if .registry == null or ((.registry | type) == "object" and
 				([.registry.address, .registry.username, .registry.password] | all(type == "string" and . != "")))
 				then empty else "registry: it needs address, username and password" end),

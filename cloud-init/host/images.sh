@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# Managed by clawft-infra: changes are overwritten.
 # The images that deployments brought here. It is sourced, after common.sh.
 #
 # Each is listed by its digest before it is pulled, so that none is forgotten, however the pull ends.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# Managed by clawft-infra: changes are overwritten.
 # Runs before every start of the gateway's unit.
 set -eu
 . /usr/local/lib/clawft/common.sh
@@ -19,8 +20,12 @@ fi
 exec 9>&-
 
 # What a killed client or engine left behind: stopped in the gateway's own way if it still runs.
-if engine container inspect clawft >/dev/null 2>&1; then
-	engine stop clawft >/dev/null || true
-	engine rm -f clawft >/dev/null 2>&1 || true
+if ! own_container clawft; then
+	echo "the gateway does not start: $FOREIGN" >&2
+	exit 1
+fi
+if [ -n "$CONTAINER" ]; then
+	engine stop "$CONTAINER" >/dev/null || true
+	engine rm -f "$CONTAINER" >/dev/null 2>&1 || true
 fi
 echo "starting release $(linked current)"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# Managed by clawft-infra: changes are overwritten.
 # The main process of the gateway's unit: runs the current release in the foreground. The secrets come on
 # standard input, which nothing here may read; they are no part of the container.
 set -eu

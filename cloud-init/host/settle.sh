@@ -1,4 +1,5 @@
 #!/bin/bash
+# Managed by clawft-infra: changes are overwritten.
 # Runs after a deployment, however it ended: settle ID. After one that ended by itself there is
 # nothing to do; after one that was killed it goes back to the previous release and opens the gate.
 set -eu
