@@ -54,6 +54,8 @@ type Gateway struct {
 	Image pulumi.StringOutput
 	// Report is what the deployment script printed: old and new image, timings.
 	Report pulumi.StringOutput
+	// Verified is done once the release is.
+	Verified pulumi.Resource
 }
 
 // NewGateway registers the deployment of a release to a host.
@@ -79,6 +81,7 @@ func NewGateway(ctx *pulumi.Context, name string, args *GatewayArgs, opts ...pul
 		return nil, fmt.Errorf("registering the deployment: %w", err)
 	}
 
+	gateway.Verified = deploy
 	gateway.Report = deploy.Stdout
 	// Known only once the release is verified.
 	gateway.Image = pulumi.All(args.Image, deploy.Stdout).ApplyT(func(all []any) string {

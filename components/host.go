@@ -61,6 +61,9 @@ type HostArgs struct {
 	GiveUp bool
 	// Unreachable explains a machine that does not answer. Nil explains nothing.
 	Unreachable *Unreachable
+	// After has to be done before anything that exists of this host changes: the
+	// gateways of the hosts that come first in a roll-out, verified.
+	After []pulumi.Resource
 	// Identity is the key that logs in.
 	Identity *Identity
 	// AuthorizedKeys are further public keys, in OpenSSH format, that log in.
@@ -248,6 +251,8 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		ShutdownBeforeDeletion: pulumi.Bool(true),
 		Labels:                 labels,
 	}, parent, pulumi.Protect(args.Protect),
+		// A changed type is a reboot.
+		pulumi.DependsOn(args.After),
 		// Both are read at first boot only, and a change of either would replace
 		// the server; what changes later is delivered over SSH.
 		pulumi.IgnoreChanges([]string{"userData", "sshKeys"}),
@@ -336,7 +341,7 @@ type commandArgs struct {
 
 // run registers a remote command on the host.
 func (host *Host) run(ctx *pulumi.Context, name string, args commandArgs, opts ...pulumi.ResourceOption) (*remote.Command, error) {
-	opts = append(opts, pulumi.DeleteBeforeReplace(true), host.args.Unreachable.option())
+	opts = append(opts, pulumi.DeleteBeforeReplace(true), host.args.Unreachable.option(), pulumi.DependsOn(host.args.After))
 	if host.server != nil {
 		// What ran on a server is gone with it; a dead one could not be asked anyway.
 		opts = append(opts, pulumi.DeletedWith(host.server))

@@ -30,6 +30,7 @@ type Config struct {
 	// Secrets maps environment variables of the gateway to secret values.
 	Secrets pulumi.StringMap
 	Hosts   []Host
+	Rollout Rollout
 	SSH     SSH
 	Protect bool
 	// GitHub is nil in a stack that does not manage the gateway's repository.
@@ -55,6 +56,8 @@ type settings struct {
 	// the gateway's data; a changed `hcloud.type` resizes it in place, with a
 	// reboot. Nothing else replaces one.
 	Hosts []Host `json:"hosts"`
+	// In which order hosts change.
+	Rollout Rollout `json:"rollout"`
 	// How the machines are reached.
 	SSH SSH `json:"ssh"`
 	// Private key that logs in to the machines, in OpenSSH or PEM format and
@@ -222,6 +225,7 @@ func (l *loader) check(given *settings) {
 	checkSecrets(r, l.key("secrets"), given.Secrets)
 	given.Gateway.checkVariables(r, l.key("gateway.config"), l.key("secrets"), given.Secrets)
 	checkHosts(r, l.key("hosts"), given.Hosts)
+	given.Rollout.check(r, l.key("rollout"))
 	checkPlatforms(r, l.key(""), given.Hosts, given.Image.Platforms)
 	given.SSH.check(r, l.key("ssh"))
 	given.SSH.checkKey(r, l.key("sshPrivateKey"), given.SSHPrivateKey, given.Hosts)
@@ -256,6 +260,7 @@ func (s *settings) config() *Config {
 		Gateway: s.Gateway,
 		Secrets: secretMap(s.Secrets),
 		Hosts:   s.Hosts,
+		Rollout: s.Rollout,
 		SSH:     s.SSH,
 		Protect: s.Protect,
 		GitHub:  s.GitHub,

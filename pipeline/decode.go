@@ -212,8 +212,8 @@ func configKey(field reflect.StructField) string {
 	return key
 }
 
-// setDefaults fills in what the tags `default` say, throughout a struct. Lists
-// are comma-separated.
+// setDefaults fills in what the tags `default` say, throughout a struct. Lists of
+// strings are comma-separated.
 func setDefaults(target reflect.Value) {
 	if target.Kind() != reflect.Struct {
 		return
@@ -225,13 +225,13 @@ func setDefaults(target reflect.Value) {
 			setDefaults(field)
 			continue
 		}
-		switch field.Kind() {
-		case reflect.String:
+		switch {
+		case field.Kind() == reflect.String:
 			field.SetString(text)
-		case reflect.Slice:
+		case field.Type() == reflect.TypeFor[[]string]():
 			field.Set(reflect.ValueOf(strings.Split(text, ",")))
 		default:
-			// Numbers and booleans are written as in JSON; a test reads every tag.
+			// All else is written as in JSON; a test reads every tag.
 			if err := json.Unmarshal([]byte(text), field.Addr().Interface()); err != nil {
 				panic(fmt.Sprintf("the default of %s: %v", target.Type().Field(i).Name, err))
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -138,26 +139,49 @@ func plainPath(value resource.PropertyValue, text string) string {
 	return ""
 }
 
-// The canary is verified before anything happens to the others.
-func TestCanaryGoesFirst(t *testing.T) {
+// Whatever changes a host waits until the hosts before it are verified: each of
+// its commands, and its server, whose changed type is a reboot.
+func TestHostsChangeInWaves(t *testing.T) {
 	r := recordedStack(t, "prod")
+	var hosts []any
+	for i := range 5 {
+		hosts = append(hosts, map[string]any{"name": fmt.Sprintf("gw-%d", i), "hcloud": map[string]any{"type": "cax21", "location": "nbg1", "image": "debian-12"}})
+	}
+	hosts[2].(map[string]any)["giveUp"] = true
+	r.Config["clawft:hosts"] = asConfigValue(t, hosts)
+	r.Config["clawft:rollout"] = `{"waves": [1, 2]}`
 	if err := r.Run(Deploy); err != nil {
 		t.Fatal(err)
 	}
-	second := r.Find("command:remote:Command", "gw-2-release")
-	if second == nil {
-		t.Fatal("gw-2 has no release")
-	}
-	if !slices.ContainsFunc(second.Request.GetPropertyDependencies()["stdin"].GetUrns(), func(urn string) bool {
-		return strings.HasSuffix(urn, "::gw-1-release")
-	}) {
-		t.Error("the release of gw-2 does not wait for the one of gw-1")
-	}
-	first := r.Find("command:remote:Command", "gw-1-release")
-	for _, urn := range first.Request.GetPropertyDependencies()["stdin"].GetUrns() {
-		if strings.Contains(urn, "gw-2") {
-			t.Errorf("the canary waits for %s", urn)
+	want := map[string][]string{"gw-1": {"gw-0"}, "gw-3": {"gw-0"}, "gw-4": {"gw-1", "gw-3"}}
+	seen := map[string]int{}
+	for _, registered := range r.Resources() {
+		host, _, found := strings.Cut(strings.TrimPrefix(registered.Name, "gw-"), "-")
+		changes := registered.Type == "command:remote:Command" || registered.Type == "hcloud:index/server:Server"
+		if !found || !changes || !strings.HasPrefix(registered.Name, "gw-") {
+			continue
 		}
+		host = "gw-" + host
+		seen[host]++
+		var waits []string
+		for _, urn := range registered.Request.GetDependencies() {
+			name := urn[strings.LastIndex(urn, ":")+1:]
+			if other, isRelease := strings.CutSuffix(name, "-release"); isRelease && other != host {
+				waits = append(waits, other)
+			}
+		}
+		slices.Sort(waits)
+		if !slices.Equal(waits, want[host]) {
+			t.Errorf("%s waits for the hosts %v, want %v", registered.Name, waits, want[host])
+		}
+	}
+	for host, count := range seen {
+		if count != seen["gw-0"] {
+			t.Errorf("%s has %d steps, gw-0 has %d", host, count, seen["gw-0"])
+		}
+	}
+	if len(seen) != 5 || seen["gw-0"] < 4 {
+		t.Errorf("the steps of the hosts are %v", seen)
 	}
 }
 
