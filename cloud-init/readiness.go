@@ -11,6 +11,7 @@ var readinessScript string
 //
 //	ready os=debian-12 arch=amd64 cloud-init=done docker=20.10.24+dfsg1
 //
-// A first boot that ended with errors is shown on standard error and does not fail it: the bootstrap
-// that follows does the same work again.
+// A first boot that ended with errors (error, degraded) is shown on standard error and does not fail it:
+// the bootstrap that follows fails with the cause if it persists. Where there is no cloud-init (none), or it
+// is disabled or masked (not-run), nothing is waited for.
 func Readiness() string { return readinessScript }
