@@ -19,6 +19,9 @@ var containerScript string
 //go:embed host/images.sh
 var imagesScript string
 
+//go:embed host/surroundings.sh
+var surroundingsScript string
+
 //go:embed host/run.sh
 var runScript string
 
@@ -75,6 +78,7 @@ func hostFiles() []hostFile {
 		{"common.sh", "0644", commonScript},
 		{"container.sh", "0644", containerScript},
 		{"images.sh", "0644", imagesScript},
+		{"surroundings.sh", "0644", surroundingsScript},
 		{"Caddyfile", "0644", proxyConfig},
 		{"clawft.service", "0644", gatewayUnit},
 		{"clawft-proxy.service", "0644", proxyUnit},

@@ -69,7 +69,7 @@ func newTestHost(t *testing.T) testHost {
 }
 
 // hostDirectories are what the scripts know of a machine.
-var hostDirectories = []string{"/usr/local/lib/clawft", "/opt/clawft", "/run/clawft", "/etc/systemd/system", "/run/docker.sock"}
+var hostDirectories = []string{"/usr/local/lib/clawft", "/opt/clawft", "/run/clawft", "/etc/systemd/system", "/run/docker.sock", "/etc/subuid", "/etc/subgid"}
 
 // moved is a script that works below the host's root.
 func (h testHost) moved(script string) string {

@@ -14,6 +14,13 @@
 // the gateway's container, published on 127.0.0.1:18080. The unit is static: all that differs from
 // release to release stands in the release's directory.
 //
+// # What is looked at first
+//
+// surroundings.sh names whatever a gateway cannot live with: the bootstrap asks it before it starts the
+// proxy, a deployment before it changes anything. The preflight starts the container that production will
+// run (container.sh), apart from the network, and beside it one that proves the network. Images are listed
+// in /opt/clawft/images before they are pulled, and removed by that list.
+//
 // # How a release is swapped
 //
 // Two gateways must never run on one data directory, so the old one stops before the new one starts.

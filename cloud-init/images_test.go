@@ -35,7 +35,8 @@ type testEngine struct {
 
 	mu     sync.Mutex
 	images []testImage
-	info   map[string]any
+	// version and info are what GET /version and GET /info answer.
+	version, info map[string]any
 	// containers are what GET /containers/json adds to those that use images.
 	containers []map[string]any
 	// broken makes it fail every question.
@@ -77,9 +78,11 @@ func (e *testEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case e.broken:
 		answer(http.StatusInternalServerError, map[string]any{"message": "out of order"})
+	case r.URL.Path == "/version":
+		answer(http.StatusOK, e.version)
 	case r.URL.Path == "/info":
 		answer(http.StatusOK, e.info)
-	case r.URL.Path == "/containers/json" && r.URL.Query().Get("all") == "1":
+	case r.URL.Path == "/containers/json":
 		containers := append([]map[string]any{}, e.containers...)
 		for _, image := range e.images {
 			if image.used {

@@ -13,7 +13,14 @@ readonly SOCKET=/run/docker.sock
 readonly HOLD=$RUN/hold
 # Names the release to go back to for as long as the current one is not verified. It outlasts a reboot.
 readonly PENDING=$ROOT/pending
+readonly PROXY_PORT=8080
+readonly GATE_PORT=18081
 readonly GATEWAY_PORT=18080
+# The image's user, in its image a name of its own. On the host it is reserved under this one.
+readonly GATEWAY_ID=10001
+readonly RESERVED=clawft-gateway
+# Below so many MiB of free space, nothing is deployed.
+readonly LEAST_ROOM=64
 readonly PREFLIGHT=clawft-preflight
 # The proxy's health_interval and some more: by then, a check has seen the hold file.
 readonly CHECKED=0.4

@@ -10,6 +10,7 @@ set -euo pipefail
 . /usr/local/lib/clawft/common.sh
 . /usr/local/lib/clawft/container.sh
 . /usr/local/lib/clawft/images.sh
+. /usr/local/lib/clawft/surroundings.sh
 
 readonly ID=$1
 readonly DIR=$RUN/deploy/$1
@@ -221,6 +222,9 @@ pull() {
 		*manifest?unknown* | *"not found"* | *name?unknown*)
 			fail "cannot pull $image: the registry does not have it: $said"
 			;;
+		*x509*"not yet valid"* | *x509*expired*)
+			fail "cannot pull $image: $said; this host's clock says $(date -u)"
+			;;
 		*x509* | *certificate* | *"http response to https client"* | *"no space left"* | *"invalid reference"* | *"failed to verify"*)
 			fail "cannot pull $image: $said"
 			;;
@@ -326,7 +330,28 @@ preflight() {
 		sleep 0.2
 	done
 	clear_preflight
+	check_network "$port"
 	preflight_ms=$(($(now) - started))
+}
+
+# check_network reaches into a container by the network that the gateway will have, unless it has one:
+# in the preflight it had none. FLAGS and COMMAND are the preflight's.
+check_network() {
+	local said address
+	if systemctl is-active --quiet clawft.service; then
+		# 2 is an answer, of whichever version.
+		gateway_health any "$GATEWAY_PORT" || [ $? != 2 ] || return 0
+	fi
+	install -d "$ROOT/preflight"
+	said=$(engine run --detach --name "$PREFLIGHT" --log-driver none --publish "127.0.0.1::$1" \
+		"${FLAGS[@]}" "${COMMAND[0]}" httpd -f -p "$1" 2>&1 >/dev/null) ||
+		fail "preflight: the container cannot be connected: $(engine_error <<<"$said")"
+	api GET "/containers/$PREFLIGHT/json"
+	address=127.0.0.1:$(jq -r --arg port "$1/tcp" '.NetworkSettings.Ports[$port][0].HostPort' <<<"$BODY")
+	# Any answer will do.
+	said=$(curl -sS --noproxy '*' --retry 5 --retry-delay 1 --retry-all-errors --max-time 5 -o "$DIR/answer" "http://$address/" 2>&1) ||
+		fail "preflight: the container is not reached through the port that the engine publishes, $address: $said; look at iptables, userland-proxy and bridge in /etc/docker/daemon.json"
+	clear_preflight
 }
 
 # report_failure CAUSE LOG [ENDED] fails with the new gateway's log. The last line of a gateway that
@@ -441,6 +466,9 @@ main() {
 	old=$(linked current)
 	if [ -n "$old" ]; then old_image=$(release_value "$old" IMAGE); fi
 	collect_secrets
+	local found
+	found=$(surroundings)
+	[ -z "$found" ] || fail "this machine cannot run the gateway: ${found//$'\n'/; }"
 	check_signature
 	stage
 	if same_content; then

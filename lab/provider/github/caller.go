@@ -35,14 +35,10 @@ func configure(_ context.Context, config property.Map) error {
 		}
 		return nil
 	}
-	if tokenOf(config) == "" {
+	if first(text(config, "token"), os.Getenv("GITHUB_TOKEN")) == "" {
 		return errors.New("no credentials: set github:token or GITHUB_TOKEN, or configure appAuth")
 	}
 	return nil
-}
-
-func tokenOf(config property.Map) string {
-	return first(text(config, "token"), os.Getenv("GITHUB_TOKEN"))
 }
 
 func callerOf(ctx context.Context) caller {

@@ -21,6 +21,5 @@ func New(hub *Hub) p.Provider {
 			hub.secretResource(),
 			hub.variableResource(),
 		},
-		Functions: hub.functions(),
 	}.Provider()
 }
