@@ -44,6 +44,22 @@ type GitHubProviderArgs struct {
 type Providers struct {
 	all    []pulumi.ProviderResource
 	hcloud *hcloud.Provider
+	github *github.Provider
+}
+
+// githubVersion is that of the SDK in go.mod.
+const githubVersion = "6.14.1"
+
+// newGitHubProvider registers what github.NewProvider does, but for what that
+// reads from the environment of whoever runs the program: the plugin reads it
+// too, and a token in the state would be a change for everybody who has another.
+func newGitHubProvider(ctx *pulumi.Context, name string, args *github.ProviderArgs) (*github.Provider, error) {
+	if args.Token != nil {
+		args.Token = pulumi.ToSecret(args.Token).(pulumi.StringPtrInput)
+	}
+	provider := &github.Provider{}
+	return provider, ctx.RegisterResource("pulumi:providers:github", name, args, provider,
+		pulumi.AdditionalSecretOutputs([]string{"token"}), pulumi.Version(githubVersion))
 }
 
 // Option passes the providers to a top component; its children inherit them.
@@ -106,7 +122,7 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 	}
 
 	if args.GitHub != nil {
-		hub, err := github.NewProvider(ctx, "github", &github.ProviderArgs{
+		hub, err := newGitHubProvider(ctx, "github", &github.ProviderArgs{
 			Owner:   pulumi.String(args.GitHub.Owner),
 			Token:   args.GitHub.Token,
 			BaseUrl: args.GitHub.BaseURL,
@@ -115,6 +131,7 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 			return nil, fmt.Errorf("registering the github provider: %w", err)
 		}
 		providers.all = append(providers.all, hub)
+		providers.github = hub
 	}
 	return providers, nil
 }

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -61,15 +62,15 @@ func TestProviderCredentials(t *testing.T) {
 			"hcloud", map[string]string{"token": "null", "endpoint": "null"}},
 		{"of GitHub", ProvidersArgs{GitHub: &GitHubProviderArgs{Owner: "clawft", Token: token, BaseURL: pulumi.StringPtr("https://git.example.org/")}},
 			"github", map[string]string{"token": `"` + canary + `"`, "owner": `"clawft"`, "baseUrl": `"https://git.example.org/"`}},
-		// The SDK reads this one itself.
-		{"of GitHub, from the environment", ProvidersArgs{GitHub: &GitHubProviderArgs{Owner: "clawft"}},
-			"github", map[string]string{"token": `"` + canary + `-environment"`, "owner": `"clawft"`}},
+		{"of GitHub, left to the plugin", ProvidersArgs{GitHub: &GitHubProviderArgs{Owner: "clawft"}},
+			"github", map[string]string{"token": "null", "baseUrl": "null", "owner": `"clawft"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
 				// A token that only the plugin reads must not get into the state.
 				t.Setenv("HCLOUD_TOKEN", canary+"-environment")
 				t.Setenv("GITHUB_TOKEN", canary+"-environment")
+				t.Setenv("GITHUB_BASE_URL", "https://elsewhere.example.org/")
 				mustRun(t, r, func(ctx *pulumi.Context) error {
 					_, err := NewProviders(ctx, &test.args)
 					return err
@@ -134,4 +135,14 @@ func TestComponentsUseTheExplicitProviders(t *testing.T) {
 			t.Errorf("%d resources were checked", checked)
 		}
 	})
+}
+
+func TestGitHubPluginIsTheVersionOfTheSDK(t *testing.T) {
+	module, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(module), "github.com/pulumi/pulumi-github/sdk/v6 v"+githubVersion+"\n") {
+		t.Errorf("go.mod has another version of pulumi-github than %s", githubVersion)
+	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/pulumi/pulumi-github/sdk/v6/go/github"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/components/workflows"
 )
 
 const (
@@ -20,15 +22,18 @@ const (
 	releaseTags = "v*"
 )
 
-// RepositoryArgs describes the rules of the gateway's own repository.
+// NoRulesets is the enforcement of a repository that is to have no rulesets.
+const NoRulesets = "none"
+
+// RepositoryArgs describes the gateway's own repository.
 type RepositoryArgs struct {
-	// Name of the repository, without its owner.
-	Name string
-	// Workflows report the checks that the default branch requires. They are
-	// written before the ruleset that requires them.
-	Workflows *Workflows
+	// Owner and Name of the repository.
+	Owner, Name string
+	// Workflows are written to it. They report the checks that the default branch
+	// requires.
+	Workflows workflows.Inputs
 	// Enforcement of the rulesets: "active", "evaluate" (only report; needs
-	// GitHub Enterprise) or "disabled".
+	// GitHub Enterprise), "disabled" (they are there and do nothing) or NoRulesets.
 	Enforcement string
 	// RequiredReviews is how many approvals a pull request needs, 0 to 10.
 	RequiredReviews int
@@ -38,7 +43,7 @@ type RepositoryArgs struct {
 	// repositories of organizations.
 	MergeQueue bool
 	// Bypass is who this stack is at GitHub. It needs to write workflow files to
-	// the default branch, so it has to be named unless Enforcement is "disabled".
+	// the default branch, so it has to be named unless Enforcement is "disabled" or NoRulesets.
 	Bypass *Actor
 	// Releasers may create release tags. Default: the repository's admins.
 	Releasers []Actor
@@ -80,35 +85,53 @@ type Repository struct {
 
 	// Rulesets are the IDs of the rulesets by name.
 	Rulesets pulumi.MapOutput
+
+	args *RepositoryArgs
 }
 
-// NewRepository registers the environment, its secrets, the variables and, once
-// the workflows are written, the rulesets.
+// unclaimed has a child refuse to be created over something that is there.
+func (r *Repository) unclaimed(ctx *pulumi.Context, name string, c claim) (pulumi.ResourceOption, error) {
+	return unclaimed(ctx, r.args.Owner, r.args.Name, name, r, c)
+}
+
+// NewRepository registers what GitHub may refuse because of the repository's plan
+// first, then the files, one commit each, and last the ruleset that would block
+// them.
 func NewRepository(ctx *pulumi.Context, name string, args *RepositoryArgs, opts ...pulumi.ResourceOption) (*Repository, error) {
 	if err := args.check(); err != nil {
 		return nil, err
 	}
-	repository := &Repository{}
+	repository := &Repository{args: args}
 	if err := ctx.RegisterComponentResource("clawft:index:Repository", name, repository, opts...); err != nil {
 		return nil, err
 	}
-	if err := repository.deployFrom(ctx, name, args); err != nil {
+	refusable, err := repository.deployFrom(ctx, name)
+	if err != nil {
 		return nil, err
 	}
-	if err := repository.rule(ctx, name, args); err != nil {
+	ids := pulumi.Map{}
+	tags, err := repository.rule(ctx, name, tagRulesets(args), ids, refusable)
+	if err != nil {
 		return nil, err
 	}
+	written, err := NewWorkflows(ctx, name, &WorkflowsArgs{
+		Owner: args.Owner, Repository: args.Name, Inputs: args.Workflows, After: append(refusable, tags...),
+	}, pulumi.Parent(repository))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := repository.rule(ctx, name, branchRulesets(args, written.Checks), ids, written.files); err != nil {
+		return nil, err
+	}
+	repository.Rulesets = ids.ToMapOutput()
 	return repository, ctx.RegisterResourceOutputs(repository, pulumi.Map{"rulesets": repository.Rulesets})
 }
 
 func (args *RepositoryArgs) check() error {
-	if args.Workflows == nil {
-		return errors.New("a repository requires checks, and nothing reports them; give RepositoryArgs.Workflows")
+	if err := args.Workflows.Validate(); err != nil {
+		return fmt.Errorf("rendering the workflows: %w", err)
 	}
-	if args.Workflows.repository != args.Name {
-		return fmt.Errorf("the workflows are written to the repository %q and the rules are for %q; give the same one", args.Workflows.repository, args.Name)
-	}
-	if args.Bypass == nil && args.Enforcement != "disabled" {
+	if args.Bypass == nil && args.Enforcement != "disabled" && args.Enforcement != NoRulesets {
 		return errors.New("the rulesets would block the stack's next update of a workflow file; name the stack's own identity as RepositoryArgs.Bypass")
 	}
 	for _, actor := range append(slices.Clone(args.Releasers), args.bypass()...) {
@@ -126,9 +149,14 @@ func (args *RepositoryArgs) bypass() []Actor {
 	return []Actor{*args.Bypass}
 }
 
-// deployFrom registers what release.yml needs to deploy.
-func (r *Repository) deployFrom(ctx *pulumi.Context, name string, args *RepositoryArgs) error {
-	options := repositoryOptions(r)
+// deployFrom registers what release.yml needs to deploy, and returns what GitHub
+// may refuse of it.
+func (r *Repository) deployFrom(ctx *pulumi.Context, name string) ([]pulumi.Resource, error) {
+	args := r.args
+	fresh, err := r.unclaimed(ctx, name+"-environment", environmentClaim(args.Owner, args.Name, args.Environment.Name))
+	if err != nil {
+		return nil, err
+	}
 	environmentArgs := &github.RepositoryEnvironmentArgs{
 		Repository:      pulumi.String(args.Name),
 		Environment:     pulumi.String(args.Environment.Name),
@@ -144,59 +172,67 @@ func (r *Repository) deployFrom(ctx *pulumi.Context, name string, args *Reposito
 			Teams: pulumi.ToIntArray(teams),
 		}}
 	}
-	environment, err := github.NewRepositoryEnvironment(ctx, name+"-environment", environmentArgs, options...)
+	environment, err := github.NewRepositoryEnvironment(ctx, name+"-environment", environmentArgs, append(repositoryOptions(r), fresh)...)
 	if err != nil {
-		return fmt.Errorf("registering the environment %s: %w", args.Environment.Name, err)
+		return nil, fmt.Errorf("registering the environment %s: %w", args.Environment.Name, err)
 	}
-	if _, err := github.NewRepositoryEnvironmentDeploymentPolicy(ctx, name+"-release-tags-only", &github.RepositoryEnvironmentDeploymentPolicyArgs{
+	if fresh, err = r.unclaimed(ctx, name+"-release-tags-only", deploymentPolicyClaim(args.Owner, args.Name, args.Environment.Name, releaseTags)); err != nil {
+		return nil, err
+	}
+	policy, err := github.NewRepositoryEnvironmentDeploymentPolicy(ctx, name+"-release-tags-only", &github.RepositoryEnvironmentDeploymentPolicyArgs{
 		Repository:  pulumi.String(args.Name),
 		Environment: environment.Environment,
 		TagPattern:  pulumi.String(releaseTags),
-	}, options...); err != nil {
-		return fmt.Errorf("registering the deployment policy of %s: %w", args.Environment.Name, err)
+	}, append(repositoryOptions(r), fresh)...)
+	if err != nil {
+		return nil, fmt.Errorf("registering the deployment policy of %s: %w", args.Environment.Name, err)
 	}
+
+	refusable := []pulumi.Resource{environment, policy}
 
 	// Credentials go when the stack goes.
 	parent := pulumi.Parent(r)
 	for _, secret := range slices.Sorted(maps.Keys(args.Secrets)) {
+		if fresh, err = r.unclaimed(ctx, name+"-secret-"+secret, secretClaim(args.Owner, args.Name, args.Environment.Name, secret)); err != nil {
+			return nil, err
+		}
 		if _, err := github.NewActionsEnvironmentSecret(ctx, name+"-secret-"+secret, &github.ActionsEnvironmentSecretArgs{
 			Repository:  pulumi.String(args.Name),
 			Environment: environment.Environment,
 			SecretName:  pulumi.String(secret),
 			Value:       args.Secrets[secret].ToStringOutput().ToStringPtrOutput(),
-		}, parent); err != nil {
-			return fmt.Errorf("registering the secret %s: %w", secret, err)
+		}, parent, fresh); err != nil {
+			return nil, fmt.Errorf("registering the secret %s: %w", secret, err)
 		}
 	}
 	for _, variable := range slices.Sorted(maps.Keys(args.Variables)) {
+		if fresh, err = r.unclaimed(ctx, name+"-variable-"+variable, variableClaim(args.Owner, args.Name, variable)); err != nil {
+			return nil, err
+		}
 		if _, err := github.NewActionsVariable(ctx, name+"-variable-"+variable, &github.ActionsVariableArgs{
 			Repository:   pulumi.String(args.Name),
 			VariableName: pulumi.String(variable),
 			Value:        pulumi.String(args.Variables[variable]),
-		}, parent, pulumi.Aliases([]pulumi.Alias{{NoParent: pulumi.Bool(true)}})); err != nil {
-			return fmt.Errorf("registering the variable %s: %w", variable, err)
+		}, parent, fresh, pulumi.DependsOn(refusable), pulumi.Aliases([]pulumi.Alias{{NoParent: pulumi.Bool(true)}})); err != nil {
+			return nil, fmt.Errorf("registering the variable %s: %w", variable, err)
 		}
 	}
-	return nil
+	return refusable, nil
 }
 
-// rule registers the rulesets.
-func (r *Repository) rule(ctx *pulumi.Context, name string, args *RepositoryArgs) error {
+// ruleset is one that a stack keeps.
+type ruleset struct {
+	name, target, ref string
+	bypass            []Actor
+	rules             github.RepositoryRulesetRulesArgs
+}
+
+func tagRulesets(args *RepositoryArgs) []ruleset {
 	releasers := args.Releasers
 	if len(releasers) == 0 {
 		releasers = []Actor{{Type: "RepositoryRole", ID: adminRole}}
 	}
-	ids := pulumi.Map{}
-	for _, ruleset := range []struct {
-		name, target, ref string
-		bypass            []Actor
-		rules             github.RepositoryRulesetRulesArgs
-	}{
-		{
-			name: "default-branch", target: "branch", ref: "~DEFAULT_BRANCH",
-			bypass: args.bypass(),
-			rules:  args.branchRules(),
-		},
+	return []ruleset{
 		{
 			name: "release-tags-creation", target: "tag", ref: "refs/tags/" + releaseTags,
 			bypass: releasers,
@@ -211,12 +247,33 @@ func (r *Repository) rule(ctx *pulumi.Context, name string, args *RepositoryArgs
 				NonFastForward: pulumi.Bool(true),
 			},
 		},
-	} {
-		// The rule that would block a file comes after the file.
-		options := append(repositoryOptions(r), pulumi.DependsOn(args.Workflows.files))
-		registered, err := github.NewRepositoryRuleset(ctx, name+"-"+ruleset.name, &github.RepositoryRulesetArgs{
+	}
+}
+
+func branchRulesets(args *RepositoryArgs, checks []string) []ruleset {
+	return []ruleset{{
+		name: "default-branch", target: "branch", ref: "~DEFAULT_BRANCH",
+		bypass: args.bypass(),
+		rules:  args.branchRules(checks),
+	}}
+}
+
+// rule registers rulesets, and adds their numbers to ids.
+func (r *Repository) rule(ctx *pulumi.Context, name string, rulesets []ruleset, ids pulumi.Map, after []pulumi.Resource) ([]pulumi.Resource, error) {
+	args := r.args
+	if args.Enforcement == NoRulesets {
+		return nil, nil
+	}
+	var all []pulumi.Resource
+	for _, ruleset := range rulesets {
+		child, title := name+"-"+ruleset.name, "clawft "+ruleset.name
+		fresh, err := r.unclaimed(ctx, child, rulesetClaim(args.Owner, args.Name, title))
+		if err != nil {
+			return nil, err
+		}
+		registered, err := github.NewRepositoryRuleset(ctx, child, &github.RepositoryRulesetArgs{
 			Repository:   pulumi.String(args.Name),
-			Name:         pulumi.String("clawft " + ruleset.name),
+			Name:         pulumi.String(title),
 			Target:       pulumi.String(ruleset.target),
 			Enforcement:  pulumi.String(args.Enforcement),
 			BypassActors: bypassActors(ruleset.bypass),
@@ -227,19 +284,19 @@ func (r *Repository) rule(ctx *pulumi.Context, name string, args *RepositoryArgs
 				},
 			},
 			Rules: ruleset.rules,
-		}, options...)
+		}, append(repositoryOptions(r), fresh, pulumi.DependsOn(after))...)
 		if err != nil {
-			return fmt.Errorf("registering the ruleset %s: %w", ruleset.name, err)
+			return nil, fmt.Errorf("registering the ruleset %s: %w", ruleset.name, err)
 		}
+		all = append(all, registered)
 		ids[ruleset.name] = registered.RulesetId
 	}
-	r.Rulesets = ids.ToMapOutput()
-	return nil
+	return all, nil
 }
 
-func (args *RepositoryArgs) branchRules() github.RepositoryRulesetRulesArgs {
-	checks := make(github.RepositoryRulesetRulesRequiredStatusChecksRequiredCheckArray, len(args.Workflows.Checks))
-	for i, check := range args.Workflows.Checks {
+func (args *RepositoryArgs) branchRules(names []string) github.RepositoryRulesetRulesArgs {
+	checks := make(github.RepositoryRulesetRulesRequiredStatusChecksRequiredCheckArray, len(names))
+	for i, check := range names {
 		checks[i] = github.RepositoryRulesetRulesRequiredStatusChecksRequiredCheckArgs{
 			Context:       pulumi.String(check),
 			IntegrationId: pulumi.Int(actionsApp),

@@ -17,25 +17,24 @@ import (
 
 const canary = "canary-7f3a9c"
 
-func workflowsArgs() *WorkflowsArgs {
-	return &WorkflowsArgs{
-		Repository: "clawft",
-		Inputs: workflows.Inputs{
-			DefaultBranch: "main",
-			Image:         "ghcr.io/clawft/clawft",
-			Toolchain:     "1.93",
-			Limits:        workflows.Limits{BinaryMiB: 10, WasmKiB: 300, WasmGzipKiB: 120, ImageMiB: 50},
-			HealthTimeout: 30,
-			Dockerfile:    "FROM scratch\n",
-			Infra:         workflows.Infra{Repository: "clawft/infra", Ref: strings.Repeat("a", 40), Version: "v1.2.0"},
-			Stack:         "prod",
-		},
+func workflowInputs() workflows.Inputs {
+	return workflows.Inputs{
+		DefaultBranch: "main",
+		Image:         "ghcr.io/clawft/clawft",
+		Toolchain:     "1.93",
+		Limits:        workflows.Limits{BinaryMiB: 10, WasmKiB: 300, WasmGzipKiB: 120, ImageMiB: 50},
+		HealthTimeout: 30,
+		Dockerfile:    "FROM scratch\n",
+		Infra:         workflows.Infra{Repository: "clawft/infra", Ref: strings.Repeat("a", 40), Version: "v1.2.0"},
+		Stack:         "prod",
 	}
 }
 
 func repositoryArgs() *RepositoryArgs {
 	return &RepositoryArgs{
+		Owner:           "clawft",
 		Name:            "clawft",
+		Workflows:       workflowInputs(),
 		Enforcement:     "active",
 		RequiredReviews: 1,
 		LinearHistory:   true,
@@ -46,17 +45,16 @@ func repositoryArgs() *RepositoryArgs {
 	}
 }
 
-// registerRepository runs a program of both components.
+// registerRepository runs a program of the component. GitHub has nothing, unless
+// the recorder says otherwise.
 func registerRepository(r *recorder.Recorder, change func(*RepositoryArgs)) error {
+	if r.Functions == nil {
+		r.Functions = hubOf(nil)
+	}
 	return r.Run(func(ctx *pulumi.Context) error {
-		files, err := NewWorkflows(ctx, "workflows", workflowsArgs())
-		if err != nil {
-			return err
-		}
 		args := repositoryArgs()
-		args.Workflows = files
 		change(args)
-		_, err = NewRepository(ctx, "repository", args)
+		_, err := NewRepository(ctx, "repository", args)
 		return err
 	})
 }
@@ -73,7 +71,7 @@ func TestRequiredChecksAreTheJobsOfTheWorkflow(t *testing.T) {
 	if err := registerRepository(record, unchanged); err != nil {
 		t.Fatal(err)
 	}
-	workflow := record.Find(fileType, "workflows-pr-gates").Inputs["content"].StringValue()
+	workflow := record.Find(fileType, "repository-pr-gates").Inputs["content"].StringValue()
 	ruleset := record.Find(rulesetType, "repository-default-branch")
 	if err := sameNames(workflow, ruleset.Inputs); err != nil {
 		t.Error(err)
@@ -128,15 +126,19 @@ func TestRulesComeAfterTheFilesTheyWouldBlock(t *testing.T) {
 	if len(files) != 6 {
 		t.Fatalf("%d files: %q", len(files), files)
 	}
-	for _, name := range []string{"default-branch", "release-tags", "release-tags-creation"} {
-		before := dependencies(record.Find(rulesetType, "repository-"+name))
-		for _, file := range files {
-			if !slices.Contains(before, file) {
-				t.Errorf("the ruleset %s does not wait for %s", name, file)
+	before := dependencies(record.Find(rulesetType, "repository-default-branch"))
+	for _, file := range files {
+		if !slices.Contains(before, file) {
+			t.Errorf("the ruleset does not wait for %s, which it would block", file)
+		}
+		// What GitHub refuses because of the plan, it refuses before there is a commit.
+		for _, name := range []string{"environment", "release-tags-only", "release-tags", "release-tags-creation"} {
+			if !slices.Contains(dependencies(record.Find(fileType, file)), "repository-"+name) {
+				t.Errorf("%s is written before %s was accepted", file, name)
 			}
 		}
 	}
-	if before := dependencies(record.Find(fileType, "workflows-pr-gates")); !slices.Contains(before, "workflows-smoke") {
+	if before := dependencies(record.Find(fileType, "repository-pr-gates")); !slices.Contains(before, "repository-smoke") {
 		t.Errorf("pr-gates.yml is written before the script it runs; it waits for %q", before)
 	}
 }
@@ -219,6 +221,7 @@ func TestRulesets(t *testing.T) {
 			`enforcement = disabled`,
 			`bypassActors = []`,
 		}},
+		{"no rulesets need none either", func(a *RepositoryArgs) { a.Enforcement, a.Bypass = NoRulesets, nil }, "", nil},
 		{"tags are created by admins", unchanged, "release-tags-creation", []string{
 			`rules.creation = true`,
 			`target = tag`,
@@ -239,6 +242,12 @@ func TestRulesets(t *testing.T) {
 			record := &recorder.Recorder{Stack: "prod"}
 			if err := registerRepository(record, test.change); err != nil {
 				t.Fatal(err)
+			}
+			if test.ruleset == "" {
+				if names := record.Names(rulesetType); len(names) > 0 {
+					t.Errorf("there are the rulesets %q", names)
+				}
+				return
 			}
 			inputs := record.Find(rulesetType, "repository-"+test.ruleset).Inputs
 			for _, want := range test.want {
@@ -287,8 +296,7 @@ func TestRepositoryRefusesWhatWouldLockItOut(t *testing.T) {
 	}{
 		{"nobody may bypass", func(a *RepositoryArgs) { a.Bypass = nil }, "the rulesets would block the stack's next update of a workflow file; name the stack's own identity as RepositoryArgs.Bypass"},
 		{"bypass by pull request only", func(a *RepositoryArgs) { a.Bypass.Mode = "pull_request" }, `the bypass mode of Integration is "pull_request", which lets nobody write a file; give always or exempt`},
-		{"nothing reports the checks", func(a *RepositoryArgs) { a.Workflows = nil }, "a repository requires checks, and nothing reports them; give RepositoryArgs.Workflows"},
-		{"workflows of another repository", func(a *RepositoryArgs) { a.Name = "other" }, `the workflows are written to the repository "clawft" and the rules are for "other"; give the same one`},
+		{"workflows that cannot be rendered", func(a *RepositoryArgs) { a.Workflows.Infra.Ref = "main" }, `Infra.Ref is "main"; give a commit, 40 hexadecimal digits`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			record := &recorder.Recorder{Stack: "prod"}

@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-github/sdk/v6/go/github"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -11,16 +12,19 @@ import (
 
 // WorkflowsArgs describes the workflow files of the gateway's own repository.
 type WorkflowsArgs struct {
-	// Repository is the repository's name, without its owner.
-	Repository string
+	// Owner and Repository are the repository's name.
+	Owner, Repository string
 	// Inputs are what the workflows depend on. They are committed to
 	// Inputs.DefaultBranch.
 	Inputs workflows.Inputs
+	// After is what comes before the first file is written: what the repository's
+	// plan may not include has been accepted then.
+	After []pulumi.Resource
 }
 
 // Workflows are the pull request gates and the release workflow, as files in
 // the gateway's repository. A file that is there already and was not written by
-// this stack is never overwritten: the update fails and names it. Import it to
+// this stack is never overwritten: a preview fails already, and tells how to
 // adopt it.
 type Workflows struct {
 	pulumi.ResourceState
@@ -28,8 +32,7 @@ type Workflows struct {
 	// Checks are the status checks that the workflows report on pull requests.
 	Checks []string
 
-	repository string
-	files      []pulumi.Resource
+	files []pulumi.Resource
 }
 
 // NewWorkflows registers the files, one commit each, in the order in which they
@@ -39,21 +42,27 @@ func NewWorkflows(ctx *pulumi.Context, name string, args *WorkflowsArgs, opts ..
 	if err != nil {
 		return nil, err
 	}
-	component := &Workflows{Checks: workflows.Checks(), repository: args.Repository}
+	component := &Workflows{Checks: workflows.Checks()}
 	if err := ctx.RegisterComponentResource("clawft:index:Workflows", name, component, opts...); err != nil {
 		return nil, err
 	}
 
 	commits := pulumi.StringMap{}
 	for _, file := range files {
-		written, err := github.NewRepositoryFile(ctx, name+"-"+file.Name, &github.RepositoryFileArgs{
+		child := name + "-" + file.Name
+		unclaimed, err := unclaimed(ctx, args.Owner, args.Repository, child, component,
+			fileClaim(args.Owner, args.Repository, args.Inputs.DefaultBranch, file.Path))
+		if err != nil {
+			return nil, err
+		}
+		written, err := github.NewRepositoryFile(ctx, child, &github.RepositoryFileArgs{
 			Repository:        pulumi.String(args.Repository),
 			Branch:            pulumi.String(args.Inputs.DefaultBranch),
 			File:              pulumi.String(file.Path),
 			Content:           pulumi.String(file.Content),
 			CommitMessage:     pulumi.String("ci: update " + file.Path + " from " + args.Inputs.Infra.Repository),
 			OverwriteOnCreate: pulumi.Bool(false),
-		}, append(repositoryOptions(component), pulumi.DependsOn(component.files))...)
+		}, append(repositoryOptions(component), unclaimed, pulumi.DependsOn(append(slices.Clone(args.After), component.files...)))...)
 		if err != nil {
 			return nil, fmt.Errorf("registering %s: %w", file.Path, err)
 		}

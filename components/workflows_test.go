@@ -47,7 +47,7 @@ func TestImportedResourcesBecomeChildren(t *testing.T) {
 func TestWorkflowsRegisterNothingFromWrongInputs(t *testing.T) {
 	record := &recorder.Recorder{Stack: "prod"}
 	err := record.Run(func(ctx *pulumi.Context) error {
-		args := workflowsArgs()
+		args := &WorkflowsArgs{Owner: "clawft", Repository: "clawft", Inputs: workflowInputs()}
 		args.Inputs.Infra.Ref = "main"
 		_, err := NewWorkflows(ctx, "workflows", args)
 		return err

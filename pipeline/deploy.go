@@ -43,6 +43,9 @@ func Deploy(ctx *pulumi.Context) error {
 	if err := components.CheckServers(ctx, providers, cfg.servers(), cfg.Image.Platforms); err != nil {
 		return err
 	}
+	if err := components.CheckRepository(ctx, providers, cfg.repositoryNeeds()); err != nil {
+		return err
+	}
 	use := providers.Option()
 
 	image, err := cfg.image(ctx, commit, tags, use)

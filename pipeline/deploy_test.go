@@ -225,6 +225,12 @@ func providerFunctions() map[string]func(resource.PropertyMap) (resource.Propert
 				serverType("cx23", "x86", "nbg1", "hel1"),
 			}}), nil
 		},
+		"github:index/getRepository:getRepository": func(resource.PropertyMap) (resource.PropertyMap, error) {
+			return resource.NewPropertyMapFromMap(map[string]any{"repoId": 1}), nil
+		},
+		"github:index/getRestApi:getRestApi": func(resource.PropertyMap) (resource.PropertyMap, error) {
+			return resource.NewPropertyMapFromMap(map[string]any{"code": 404}), nil
+		},
 		"cloudinit:index/getConfig:getConfig": func(args resource.PropertyMap) (resource.PropertyMap, error) {
 			return resource.PropertyMap{"rendered": resource.NewProperty("user-data")}, nil
 		},

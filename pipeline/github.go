@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/components"
 )
 
 // GitHub describes how the gateway's own repository is managed.
@@ -18,7 +20,10 @@ type GitHub struct {
 	Repository string `json:"repository"`
 	// Branch that pull requests go to.
 	DefaultBranch string `json:"defaultBranch" default:"main"`
-	// Enforcement of the rulesets: active, evaluate (report only) or disabled.
+	// Enforcement of the rulesets: active, evaluate (report only, which needs
+	// GitHub Enterprise), disabled, or none, which makes no rulesets: GitHub offers
+	// them in public repositories and with a paid plan. Rulesets that are there
+	// stay; set disabled first.
 	Enforcement string `json:"enforcement" default:"active"`
 	// Approving reviews that a pull request needs.
 	RequiredReviews int `json:"requiredReviews" default:"1"`
@@ -28,7 +33,7 @@ type GitHub struct {
 	LinearHistory bool `json:"linearHistory" default:"true"`
 	// Who may bypass the rulesets. The pipeline's own identity must be able to,
 	// because it writes workflow files to the default branch. Required, unless
-	// the rulesets are disabled.
+	// the rulesets are disabled or there are none.
 	BypassActor *BypassActor `json:"bypassActor"`
 	// Who may create release tags. Default: the repository's admins.
 	Releasers []BypassActor `json:"releasers"`
@@ -119,7 +124,7 @@ func (g *GitHub) check(r *report, path string) {
 	if !gitRefPattern.MatchString(g.DefaultBranch) {
 		r.wrong(path+".defaultBranch", quote(g.DefaultBranch), "a branch name, such as main")
 	}
-	r.oneOf(path+".enforcement", g.Enforcement, "active", "evaluate", "disabled")
+	r.oneOf(path+".enforcement", g.Enforcement, "active", "evaluate", "disabled", components.NoRulesets)
 	r.between(path+".requiredReviews", g.RequiredReviews, 0, mostReviews, "")
 	g.checkBypassActor(r, path+".bypassActor")
 	for i, releaser := range g.Releasers {
@@ -149,7 +154,7 @@ func (g *GitHub) check(r *report, path string) {
 
 func (g *GitHub) checkBypassActor(r *report, path string) {
 	if g.BypassActor == nil {
-		if g.Enforcement != "disabled" {
+		if g.Enforcement != "disabled" && g.Enforcement != components.NoRulesets {
 			r.wrong(path, nothing, "the actor as which the pipeline writes files, or the rulesets block its next update; {id: 5, type: RepositoryRole} is the admin role")
 		}
 		return

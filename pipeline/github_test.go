@@ -26,7 +26,7 @@ func TestWrongGitHub(t *testing.T) {
 			`clawft:github.bypassActor.mode: got "pullRequest"; want one of always, exempt`,
 			`clawft:github.bypassActor.type: got "Robot"; want one of RepositoryRole, Team, Integration, OrganizationAdmin, DeployKey`,
 			`clawft:github.defaultBranch: got "-x"; want a branch name, such as main`,
-			`clawft:github.enforcement: got "strict"; want one of active, evaluate, disabled`,
+			`clawft:github.enforcement: got "strict"; want one of active, evaluate, disabled, none`,
 			"clawft:github.environment.reviewers: got 7 reviewers; want at most 6 users and teams together",
 			`clawft:github.infra.ref: got "v1"; want the commit whose release workflow is called, as 40 hexadecimal digits: git rev-parse HEAD`,
 			`clawft:github.infra.repository: got "infra"; want this repository as owner/name, such as clawft/infra`,

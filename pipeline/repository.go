@@ -14,8 +14,7 @@ import (
 	"github.com/clawft/infra/components/workflows"
 )
 
-// repository registers the gateway's own repository: workflow files first, then
-// the rulesets that require what they report. It does nothing in a stack that
+// repository registers the gateway's own repository. It does nothing in a stack that
 // has no `github` block.
 func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) error {
 	if c.GitHub == nil {
@@ -25,9 +24,10 @@ func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) erro
 	if err != nil {
 		return err
 	}
-	written, err := components.NewWorkflows(ctx, c.GitHub.Repository, &components.WorkflowsArgs{
-		Repository: c.GitHub.Repository,
-		Inputs: workflows.Inputs{
+	_, err = components.NewRepository(ctx, c.GitHub.Repository, &components.RepositoryArgs{
+		Owner: c.GitHub.Owner,
+		Name:  c.GitHub.Repository,
+		Workflows: workflows.Inputs{
 			DefaultBranch: c.GitHub.DefaultBranch,
 			Image:         c.Image.Repository,
 			Toolchain:     c.GitHub.Toolchain,
@@ -43,13 +43,6 @@ func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) erro
 			Infra:         workflows.Infra(c.GitHub.Infra),
 			Stack:         ctx.Stack(),
 		},
-	}, use)
-	if err != nil {
-		return fmt.Errorf("rendering the workflows of %s/%s: %w", c.GitHub.Owner, c.GitHub.Repository, err)
-	}
-	_, err = components.NewRepository(ctx, c.GitHub.Repository, &components.RepositoryArgs{
-		Name:            c.GitHub.Repository,
-		Workflows:       written,
 		Enforcement:     c.GitHub.Enforcement,
 		RequiredReviews: c.GitHub.RequiredReviews,
 		LinearHistory:   c.GitHub.LinearHistory,
@@ -64,7 +57,25 @@ func (c *Config) repository(ctx *pulumi.Context, use pulumi.ResourceOption) erro
 		Variables: c.GitHub.Variables,
 		Secrets:   c.GitHub.Secrets,
 	}, use)
-	return err
+	if err != nil {
+		return fmt.Errorf("setting up the repository %s/%s: %w", c.GitHub.Owner, c.GitHub.Repository, err)
+	}
+	return nil
+}
+
+// repositoryNeeds is nil in a stack that manages no repository.
+func (c *Config) repositoryNeeds() *components.RepositoryNeeds {
+	if c.GitHub == nil {
+		return nil
+	}
+	reviewers := c.GitHub.Environment.Reviewers
+	return &components.RepositoryNeeds{
+		Owner:       c.GitHub.Owner,
+		Name:        c.GitHub.Repository,
+		Enforcement: c.GitHub.Enforcement,
+		MergeQueue:  c.GitHub.MergeQueue,
+		Reviewers:   len(reviewers.Users) + len(reviewers.Teams),
+	}
 }
 
 // dockerfile returns the text of the Dockerfile that releases are built from,

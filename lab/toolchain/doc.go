@@ -2,8 +2,12 @@
 // the versions that tools/<name>/go.mod pins.
 //
 // Each tool is a Go module of its own, so that what it depends on stays out of
-// the product's go.mod. A tool is built when it is first asked for and kept in
-// .lab/cache/bin. Nothing is installed anywhere else, and of the programs that
-// the machine already has only a recent enough pulumi is used: building that
-// one takes minutes, and any newer one of its major version serves as well.
+// the product's go.mod. A program that is installed and new enough is used as it
+// is. Otherwise it is kept in .lab/cache/bin, and installed nowhere: downloaded
+// from its authors, if tools/<name>/release.json knows the checksum for this
+// platform, and else, or where that server cannot be reached, built.
+//
+// A release.json holds no checksum that was taken from the download itself: it
+// says who else vouches for it. With a new version in go.mod it is out of date,
+// which a test tells; renew it from the same source, or remove it.
 package toolchain

@@ -6,18 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
-// heartbeat is how often a running build says that it is alive.
+// heartbeat is how often a running download or build says that it is alive.
 const heartbeat = 15 * time.Second
 
 // Progress tells the user what takes time.
 type Progress func(format string, args ...any)
 
-// Ensure returns the path of a program that can be run, and builds it first if
-// the checkout at root has none at the pinned version yet. An interrupted build
-// leaves nothing that a later call would take for a program.
+// Ensure returns the path of a program that can be run: the one that the checkout
+// at root keeps of the pinned version, an installed one that serves, or else one
+// that is downloaded or built, and kept. An interruption leaves nothing that a
+// later call would take for a program.
 func Ensure(ctx context.Context, root string, tool Tool, progress Progress) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", fmt.Errorf("looking for %s: %w; install Go 1.26 or newer and put it on PATH", tool.Name, err)
@@ -30,14 +32,12 @@ func Ensure(ctx context.Context, root string, tool Tool, progress Progress) (str
 	if err != nil {
 		return "", err
 	}
-	if tool == Pulumi {
-		if path := installedPulumi(ctx, pinned.Version, progress); path != "" {
-			return path, nil
-		}
-	}
 	binary := tool.binary(root, pinned.Version)
-	if built(binary) {
+	if kept(binary) {
 		return binary, nil
+	}
+	if path := tool.installed(ctx, pinned.Version, progress); path != "" {
+		return path, nil
 	}
 	if err := os.MkdirAll(binDir(root), 0o755); err != nil {
 		return "", fmt.Errorf("making the directory of the tools: %w", err)
@@ -47,8 +47,25 @@ func Ensure(ctx context.Context, root string, tool Tool, progress Progress) (str
 		return "", err
 	}
 	defer lock.Release()
-	if built(binary) {
+	if kept(binary) {
 		return binary, nil // by the process that had the lock before
+	}
+	if err := removeLeftovers(binary); err != nil {
+		return "", err
+	}
+	file, err := tool.releaseFile(root, pinned.Version, runtime.GOOS+"/"+runtime.GOARCH)
+	if err != nil {
+		return "", err
+	}
+	if file != nil {
+		err := download(ctx, tool, pinned.Version, *file, binary, progress)
+		if err == nil {
+			return binary, nil
+		}
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		progress("could not download %s: %v", tool.Name, err)
 	}
 	if err := build(ctx, root, tool, pinned, binary, progress); err != nil {
 		return "", fmt.Errorf("building %s %s: %w", tool.Name, pinned.Version, err)
@@ -56,16 +73,15 @@ func Ensure(ctx context.Context, root string, tool Tool, progress Progress) (str
 	return binary, nil
 }
 
-func built(binary string) bool {
+func kept(binary string) bool {
 	_, err := os.Stat(binary)
 	return err == nil
 }
 
-// build compiles into a directory beside the binary and renames: the name of
-// the binary stands for a whole program or for nothing. The caller has the lock.
-func build(ctx context.Context, root string, tool Tool, pinned pin, binary string, progress Progress) error {
-	// Every build has its own directory, since the compiler of a killed lab may
-	// still run. With the lock held, whatever lies about was left by such a one.
+// removeLeftovers clears away what interrupted downloads and builds have left.
+// Each has its own directory, since the compiler of a killed lab may still run.
+// With the lock held, whatever lies about was left by such a one.
+func removeLeftovers(binary string) error {
 	leftovers, err := filepath.Glob(binary + ".build-*")
 	if err != nil {
 		return fmt.Errorf("looking for interrupted builds: %w", err)
@@ -75,9 +91,24 @@ func build(ctx context.Context, root string, tool Tool, pinned pin, binary strin
 			return fmt.Errorf("removing an interrupted build: %w", err)
 		}
 	}
-	work, err := os.MkdirTemp(binDir(root), filepath.Base(binary)+".build-")
+	return nil
+}
+
+// workDir is a directory beside the binary, from which a whole program is
+// renamed: the name of the binary stands for that or for nothing.
+func workDir(binary string) (string, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(binary), filepath.Base(binary)+".build-")
 	if err != nil {
-		return fmt.Errorf("making the build's directory: %w", err)
+		return "", fmt.Errorf("making a directory for the program: %w", err)
+	}
+	return dir, nil
+}
+
+// build compiles the program. The caller has the lock.
+func build(ctx context.Context, root string, tool Tool, pinned pin, binary string, progress Progress) error {
+	work, err := workDir(binary)
+	if err != nil {
+		return err
 	}
 	defer os.RemoveAll(work)
 

@@ -50,18 +50,23 @@ func (w *watch) line(line string) {
 }
 
 // report says every so often how far the build is, until stop is called.
-func (w *watch) report(name string, every time.Duration, progress Progress) (stop func()) {
+func (w *watch) report(name string, interval time.Duration, progress Progress) (stop func()) {
+	return every(interval, func() { progress("building %s: %s so far, %s", name, w.elapsed(), w.done()) })
+}
+
+// every calls a function again and again, until stop is called.
+func every(interval time.Duration, call func()) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(every)
+		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-done:
 				return
 			case <-ticker.C:
-				progress("building %s: %s so far, %s", name, w.elapsed(), w.done())
+				call()
 			}
 		}
 	}()

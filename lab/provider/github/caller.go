@@ -35,10 +35,14 @@ func configure(_ context.Context, config property.Map) error {
 		}
 		return nil
 	}
-	if first(text(config, "token"), os.Getenv("GITHUB_TOKEN")) == "" {
+	if tokenOf(config) == "" {
 		return errors.New("no credentials: set github:token or GITHUB_TOKEN, or configure appAuth")
 	}
 	return nil
+}
+
+func tokenOf(config property.Map) string {
+	return first(text(config, "token"), os.Getenv("GITHUB_TOKEN"))
 }
 
 func callerOf(ctx context.Context) caller {

@@ -12,7 +12,10 @@
 // the provider's configuration: a GitHub App with appAuth, or the repository's
 // admin with a token.
 //
+// A repository can be private and of an owner who pays nothing: it is refused
+// rulesets and reviewers then. The token "wrong" is refused.
+//
 // It cannot vouch for what GitHub does beyond that: who the numbers of users,
-// teams and apps are, whether a plan includes merge queues or evaluation, and
+// teams and apps are, whether other plans include merge queues or evaluation, and
 // how workflows run.
 package github

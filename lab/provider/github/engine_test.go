@@ -26,7 +26,9 @@ import (
 	"github.com/clawft/infra/components"
 	"github.com/clawft/infra/components/workflows"
 	"github.com/clawft/infra/lab/provider"
+	"github.com/clawft/infra/lab/provider/command"
 	standin "github.com/clawft/infra/lab/provider/github"
+	"github.com/clawft/infra/lab/provider/tls"
 	"github.com/clawft/infra/lab/toolchain"
 )
 
@@ -38,6 +40,11 @@ type settings struct {
 	bypass  components.Actor
 	app     string // the number of a GitHub App; the program uses a token without
 	secret  string
+	token   string
+
+	enforcement string
+	reviewers   []int
+	unchecked   bool // what the plan includes is not asked
 }
 
 // admin is who a token belongs to in the lab.
@@ -52,20 +59,14 @@ type lab struct {
 }
 
 func (l *lab) program(ctx *pulumi.Context) error {
-	args := &github.ProviderArgs{Owner: pulumi.String("clawft"), Token: pulumi.String("lab-token")}
-	if l.settings.app != "" {
-		args = &github.ProviderArgs{Owner: pulumi.String("clawft"), AppAuth: github.ProviderAppAuthArgs{
-			Id: pulumi.String(l.settings.app), InstallationId: pulumi.String("1"), PemFile: pulumi.String("key"),
-		}}
-	}
-	hub, err := github.NewProvider(ctx, "github", args)
+	use, err := l.provider(ctx)
 	if err != nil {
 		return err
 	}
-	use := pulumi.Providers(hub)
-	files, err := components.NewWorkflows(ctx, "workflows", &components.WorkflowsArgs{
-		Repository: "clawft",
-		Inputs: workflows.Inputs{
+	_, err = components.NewRepository(ctx, "repository", &components.RepositoryArgs{
+		Owner: "clawft",
+		Name:  "clawft",
+		Workflows: workflows.Inputs{
 			DefaultBranch: "main",
 			Image:         "ghcr.io/clawft/clawft",
 			Toolchain:     "1.93",
@@ -75,22 +76,37 @@ func (l *lab) program(ctx *pulumi.Context) error {
 			Infra:         workflows.Infra{Repository: "clawft/infra", Ref: strings.Repeat("a", 40), Version: "v1.2.0"},
 			Stack:         "prod",
 		},
-	}, use)
-	if err != nil {
-		return err
-	}
-	_, err = components.NewRepository(ctx, "repository", &components.RepositoryArgs{
-		Name:            "clawft",
-		Workflows:       files,
-		Enforcement:     "active",
+		Enforcement:     l.settings.enforcement,
 		RequiredReviews: 1,
 		LinearHistory:   true,
 		Bypass:          &l.settings.bypass,
-		Environment:     components.EnvironmentArgs{Name: "prod", ReviewerUsers: []int{7}},
+		Environment:     components.EnvironmentArgs{Name: "prod", ReviewerUsers: l.settings.reviewers},
 		Variables:       map[string]string{"PULUMI_BACKEND_URL": "s3://state"},
 		Secrets:         pulumi.StringMap{"PULUMI_ACCESS_TOKEN": pulumi.ToSecret(pulumi.String(l.settings.secret)).(pulumi.StringOutput)},
 	}, use)
 	return err
+}
+
+// provider is the pipeline's, or one that is a GitHub App.
+func (l *lab) provider(ctx *pulumi.Context) (pulumi.ResourceOption, error) {
+	if l.settings.app != "" {
+		hub, err := github.NewProvider(ctx, "github", &github.ProviderArgs{Owner: pulumi.String("clawft"), AppAuth: github.ProviderAppAuthArgs{
+			Id: pulumi.String(l.settings.app), InstallationId: pulumi.String("1"), PemFile: pulumi.String("key"),
+		}})
+		return pulumi.Providers(hub), err
+	}
+	providers, err := components.NewProviders(ctx, &components.ProvidersArgs{
+		GitHub: &components.GitHubProviderArgs{Owner: "clawft", Token: pulumi.StringPtr(l.settings.token)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !l.settings.unchecked {
+		err = components.CheckRepository(ctx, providers, &components.RepositoryNeeds{
+			Owner: "clawft", Name: "clawft", Enforcement: l.settings.enforcement, Reviewers: len(l.settings.reviewers),
+		})
+	}
+	return providers.Option(), err
 }
 
 // newLab opens a stack on a hub in dir, whose repository may exist already.
@@ -103,7 +119,7 @@ func newLab(t *testing.T, dir string) *lab {
 	if err := hub.CreateRepository("clawft", "clawft", "main"); err != nil {
 		t.Fatal(err)
 	}
-	server, err := provider.Set{"github": standin.New(hub)}.Serve(t.Context())
+	server, err := provider.Set{"command": command.New(), "github": standin.New(hub), "tls": tls.New()}.Serve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +146,9 @@ func newLab(t *testing.T, dir string) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{hub: hub, state: filepath.Join(work, "state/.pulumi/stacks/clawft/prod.json"), settings: settings{wasmKiB: 300, bypass: admin, secret: canary}}
+	l := &lab{hub: hub, state: filepath.Join(work, "state/.pulumi/stacks/clawft/prod.json"), settings: settings{
+		wasmKiB: 300, bypass: admin, secret: canary, token: "lab-token", enforcement: "active", reviewers: []int{7},
+	}}
 	l.stack, err = auto.UpsertStackInlineSource(t.Context(), "prod", "clawft", l.program,
 		auto.WorkDir(filepath.Join(work, "project")),
 		auto.PulumiHome(filepath.Join(work, "home")),
@@ -229,9 +247,9 @@ func (l *lab) record(t *testing.T) string {
 	return string(content)
 }
 
-// The resources of the program: the stack, the provider, 2 components, 6 files,
+// The resources of the program: the stack, 3 providers, 2 components, 6 files,
 // 3 rulesets, an environment, its policy, a secret and a variable.
-const everything = 17
+const everything = 19
 
 func TestRepositoryUnderTheRealEngine(t *testing.T) {
 	l := newLab(t, t.TempDir())
@@ -333,7 +351,7 @@ func TestRepositoryUnderTheRealEngine(t *testing.T) {
 
 	t.Run("an app may, if it is the one that is named", func(t *testing.T) {
 		l.settings.bypass, l.settings.app = components.Actor{Type: "Integration", ID: 4711}, "4711"
-		l.mustUp(t, map[string]int{"update": 2}) // the ruleset and the provider
+		l.mustUp(t, map[string]int{"update": 2, "delete": 2}) // the ruleset and the provider, which is the only one
 		l.settings.wasmKiB = 320
 		l.mustUp(t, map[string]int{"update": 1})
 	})
@@ -389,8 +407,15 @@ func TestAdoptingWhatExists(t *testing.T) {
 	}
 
 	l := newLab(t, dir)
-	if _, err := l.up(t.Context()); err == nil || !strings.Contains(err.Error(), "refusing to overwrite existing file") {
-		t.Fatalf("a stack that does not know the files: %v", err)
+	record := l.record(t)
+	if _, err := l.stack.Preview(t.Context()); err == nil || !strings.Contains(err.Error(), "clawft/clawft has the environment prod already, which this stack did not make") {
+		t.Fatalf("a preview of a stack that made nothing of it: %v", err)
+	}
+	if _, err := l.up(t.Context()); err == nil || !strings.Contains(err.Error(), "pulumi import --stack prod --protect=false --generate-code=false github:index/repositoryEnvironment:RepositoryEnvironment repository-environment 'clawft:prod'") {
+		t.Fatalf("a stack that made nothing of it: %v", err)
+	}
+	if now := l.record(t); now != record {
+		t.Errorf("something was changed:\n%s\nwas:\n%s", now, record)
 	}
 
 	if _, err := l.stack.ImportResources(t.Context(),
@@ -418,11 +443,11 @@ func (l *lab) existing(t *testing.T) []*optimport.ImportResource {
 		resources = append(resources, &optimport.ImportResource{Type: "github:index/" + typ, Name: name, ID: id})
 	}
 	for _, name := range []string{"size.sh", "image-size.sh", "smoke.sh"} {
-		add("repositoryFile:RepositoryFile", "workflows-"+strings.TrimSuffix(name, ".sh"), "clawft:.github/gates/"+name+":main")
+		add("repositoryFile:RepositoryFile", "repository-"+strings.TrimSuffix(name, ".sh"), "clawft:.github/gates/"+name+":main")
 	}
-	add("repositoryFile:RepositoryFile", "workflows-dockerfile", "clawft:.github/gates/Dockerfile:main")
-	add("repositoryFile:RepositoryFile", "workflows-pr-gates", "clawft:"+workflows.PRGatesPath+":")
-	add("repositoryFile:RepositoryFile", "workflows-release", "clawft:"+workflows.ReleasePath+":main")
+	add("repositoryFile:RepositoryFile", "repository-dockerfile", "clawft:.github/gates/Dockerfile:main")
+	add("repositoryFile:RepositoryFile", "repository-pr-gates", "clawft:"+workflows.PRGatesPath+":")
+	add("repositoryFile:RepositoryFile", "repository-release", "clawft:"+workflows.ReleasePath+":main")
 	add("repositoryEnvironment:RepositoryEnvironment", "repository-environment", "clawft:prod")
 
 	var record struct {
@@ -440,4 +465,49 @@ func (l *lab) existing(t *testing.T) []*optimport.ImportResource {
 	}
 	slices.SortFunc(resources, func(a, b *optimport.ImportResource) int { return strings.Compare(a.Name, b.Name) })
 	return resources
+}
+
+// What GitHub refuses because of the plan, or of the token, leaves nothing behind.
+func TestRefusalsComeBeforeTheFirstCommit(t *testing.T) {
+	l := newLab(t, t.TempDir())
+	commits := func() string {
+		return strings.TrimSpace(l.git(t, l.hub.GitDir("clawft", "clawft"), "rev-list", "--count", "main"))
+	}
+	before := commits()
+	preview := func(want string) {
+		t.Helper()
+		if _, err := l.stack.Preview(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the preview does not say %q: %v", want, err)
+		}
+	}
+
+	l.settings.token = "wrong"
+	preview("github:token is wrong: GitHub answers 401")
+	l.settings.token = "lab-token"
+
+	if err := l.hub.MakePrivate("clawft", "clawft"); err != nil {
+		t.Fatal(err)
+	}
+	preview("rulesets, because it is private; make it public, use GitHub Pro, Team or Enterprise, or set clawft:github.enforcement to none")
+
+	// Without the question, and with reviewers or without.
+	l.settings.unchecked = true
+	for _, reviewers := range [][]int{{7}, nil} {
+		l.settings.reviewers = reviewers
+		if _, err := l.up(t.Context()); err == nil || !strings.Contains(err.Error(), "403 Upgrade to GitHub Pro") && !strings.Contains(err.Error(), "422 Failed to create the environment protection rule") {
+			t.Errorf("reviewers %v: %v", reviewers, err)
+		}
+		if now := commits(); now != before {
+			t.Errorf("reviewers %v: %s commits, and %s before", reviewers, now, before)
+		}
+	}
+
+	// The way out that the message names.
+	l.settings.unchecked, l.settings.enforcement = false, components.NoRulesets
+	if _, err := l.up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if commits() == before || strings.Contains(l.record(t), "clawft release-tags") {
+		t.Errorf("after it: %s commits, and\n%s", commits(), l.record(t))
+	}
 }

@@ -67,6 +67,10 @@ func checkEnvironment(_ context.Context, inputs property.Map) []p.CheckFailure {
 func (h *Hub) putEnvironment(ctx context.Context, inputs property.Map) (outputs property.Map, err error) {
 	err = h.change(callerOf(ctx).owner, text(inputs, "repository"), func(recorded *record) error {
 		name := text(inputs, "environment")
+		if recorded.Private && !inputs.Get("reviewers").IsNull() {
+			return &apiError{"PUT", apiPath(callerOf(ctx).owner, text(inputs, "repository"), "/environments/"+name), 422,
+				"Failed to create the environment protection rule. Please ensure the billing plan supports the required reviewers protection rule."}
+		}
 		if recorded.Environments[name] == nil {
 			recorded.Environments[name] = &environment{Policies: map[int]*policy{}, Secrets: map[string]*secret{}}
 		}

@@ -25,6 +25,7 @@ type Hub struct {
 type record struct {
 	ID            int                     `json:"id"`
 	DefaultBranch string                  `json:"defaultBranch"`
+	Private       bool                    `json:"private,omitempty"` // of an owner who pays nothing
 	LastID        int                     `json:"lastId"`
 	Rulesets      map[int]*ruleset        `json:"rulesets"`
 	Environments  map[string]*environment `json:"environments"`
@@ -115,6 +116,14 @@ func (h *Hub) CreateRepository(owner, name, defaultBranch string) error {
 	r := newRecord()
 	r.ID, r.LastID, r.DefaultBranch = firstID, firstID, defaultBranch
 	return save(path, r)
+}
+
+// MakePrivate has a repository be private, of an owner with the free plan.
+func (h *Hub) MakePrivate(owner, name string) error {
+	return h.change(owner, name, func(r *record) error {
+		r.Private = true
+		return nil
+	})
 }
 
 // view calls read with what is recorded of a repository.

@@ -113,18 +113,20 @@ func TestPrune(t *testing.T) {
 		r.Rulesets[1] = &ruleset{Name: "known"}
 		r.Rulesets[2] = &ruleset{Name: "unknown"}
 		r.Variables["UNKNOWN"] = &variable{}
+		r.Environments["known"] = &environment{Secrets: map[string]*secret{"KNOWN": {}, "UNKNOWN": {}}}
+		r.Environments["unknown"] = &environment{}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	pruned, err := hub.Prune("clawft", "gateway", "ci: update ", func(_, id string) bool {
-		return id == "gateway:.github/known.yml:main" || id == "1"
+		return id == "gateway:.github/known.yml:main" || id == "1" || id == "gateway:known" || id == "gateway:known:KNOWN"
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"file .github/unknown.yml", "ruleset unknown", "variable UNKNOWN"}
+	want := []string{"file .github/unknown.yml", "ruleset unknown", "variable UNKNOWN", "secret UNKNOWN of known", "environment unknown"}
 	if !slices.Equal(pruned, want) {
 		t.Errorf("pruned %q, want %q", pruned, want)
 	}

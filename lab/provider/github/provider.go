@@ -21,5 +21,6 @@ func New(hub *Hub) p.Provider {
 			hub.secretResource(),
 			hub.variableResource(),
 		},
+		Functions: hub.functions(),
 	}.Provider()
 }

@@ -10,10 +10,12 @@ import (
 
 // Types of resources, for Prune.
 const (
-	fileToken     = "github:index/repositoryFile:RepositoryFile"
-	rulesetToken  = "github:index/repositoryRuleset:RepositoryRuleset"
-	policyToken   = "github:index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy"
-	variableToken = "github:index/actionsVariable:ActionsVariable"
+	environmentToken = "github:index/repositoryEnvironment:RepositoryEnvironment"
+	secretToken      = "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret" //nolint:gosec // a type
+	fileToken        = "github:index/repositoryFile:RepositoryFile"
+	rulesetToken     = "github:index/repositoryRuleset:RepositoryRuleset"
+	policyToken      = "github:index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy"
+	variableToken    = "github:index/actionsVariable:ActionsVariable"
 )
 
 // Prune deletes what a killed run created in a repository without the engine
@@ -41,7 +43,19 @@ func (h *Hub) Prune(owner, name, commitPrefix string, known func(token, id strin
 				delete(r.Variables, variable)
 			}
 		}
-		for environment, in := range r.Environments {
+		for _, environment := range slices.Sorted(maps.Keys(r.Environments)) {
+			in := r.Environments[environment]
+			if !known(environmentToken, name+":"+escape(environment)) {
+				pruned = append(pruned, "environment "+environment)
+				delete(r.Environments, environment)
+				continue
+			}
+			for _, secret := range slices.Sorted(maps.Keys(in.Secrets)) {
+				if !known(secretToken, strings.Join([]string{name, escape(environment), secret}, ":")) {
+					pruned = append(pruned, "secret "+secret+" of "+environment)
+					delete(in.Secrets, secret)
+				}
+			}
 			for _, number := range slices.Sorted(maps.Keys(in.Policies)) {
 				if !known(policyToken, fmt.Sprintf("%s:%s:%d", name, escape(environment), number)) {
 					pruned = append(pruned, "deployment policy of "+environment)

@@ -84,6 +84,9 @@ func (h *Hub) createRuleset(ctx context.Context, r provider.CreateRequest) (id s
 	repository, name := text(r.Inputs, "repository"), text(r.Inputs, "name")
 	owner := callerOf(ctx).owner
 	err = h.change(owner, repository, func(recorded *record) error {
+		if err := recorded.offersRulesets("POST", owner, repository); err != nil {
+			return err
+		}
 		for _, other := range recorded.Rulesets {
 			if other.Name == name {
 				return &apiError{"POST", apiPath(owner, repository, "/rulesets"), 422, "Validation Failed: Name must be unique"}
