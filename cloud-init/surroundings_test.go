@@ -77,6 +77,9 @@ func TestSurroundings(t *testing.T) {
 			host.command("getent", c.getent)
 			host.command("ss", c.ss+"\n:")
 			host.write("/etc/subuid", c.subuid, 0o600)
+			host.write("/opt/clawft/data/cron.jsonl", "", 0o600)
+			// Only root can become the gateway's user.
+			host.command("setpriv", "exit 1")
 			if c.check == "" {
 				c.check = "surroundings"
 			}

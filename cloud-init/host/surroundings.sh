@@ -134,6 +134,6 @@ data_problems() {
 	if [ "${found//[^0-9]/}" -lt "$LEAST_ROOM" ]; then
 		echo "the file system of $data has${found%M} MiB left: free some, $LEAST_ROOM MiB at least"
 	fi
-	read -r found _ < <(df --output=iavail,itotal "$data" | awk 'NR == 2 && $2 > 0 && $1 < 100')
+	read -r found _ < <(df --output=iavail,itotal "$data" | awk 'NR == 2 && $2 > 0 && $1 < 100') || true
 	[ -z "$found" ] || echo "the file system of $data has room for $found files: remove some"
 }
