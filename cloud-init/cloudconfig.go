@@ -36,12 +36,13 @@ func CloudConfig(a CloudConfigArgs) (string, error) {
 	return fmt.Sprintf(`#cloud-config
 # Root logs in, by key only, and nobody else does.
 disable_root: false
-users: []
+users:
+  - name: root
+    ssh_authorized_keys:
+      - %q
 ssh_pwauth: false
 runcmd:
   - [passwd, --lock, root]
-ssh_authorized_keys:
-  - %q
 # The one host key is the one that the stack knows.
 ssh_deletekeys: true
 ssh_genkeytypes: [ed25519]

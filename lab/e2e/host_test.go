@@ -13,6 +13,7 @@ func hostFiles(t *testing.T) {
 	config, err := cloudinit.CloudConfig(cloudinit.CloudConfigArgs{
 		HostKeyPrivate: "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
 		HostKeyPublic:  "ssh-ed25519 AAAA",
+		Login:          "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -197,7 +197,7 @@ func unsignedReleases(t *testing.T) {
 	} {
 		t.Run("a host: "+test.name, func(t *testing.T) {
 			release := cloudinit.Release{
-				Image: host.Image, Version: first, Signature: &test.proof,
+				Owner: ownerOf(t, host.Name), Image: host.Image, Version: first, Signature: &test.proof,
 				Config: json.RawMessage(tested.onHost(t, host.Name, "cat /opt/clawft/current/config.json")),
 				Port:   8080, MemoryMiB: 512, Pids: 256, HealthTimeout: healthTimeout, Watch: watch, Drain: 1,
 			}
@@ -215,4 +215,15 @@ func unsignedReleases(t *testing.T) {
 	tested.wantVersion(t, first)
 	wantTags(t, tags)
 	tested.must(t, publishing(first)...)
+}
+
+// ownerOf is the owner record of a host.
+func ownerOf(t *testing.T, host string) cloudinit.Owner {
+	t.Helper()
+	values := map[string]string{}
+	for line := range strings.Lines(tested.onHost(t, host, "cat /opt/clawft/current/owner")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[name] = value
+	}
+	return cloudinit.Owner{ID: values["OWNER"], Gateway: values["GATEWAY"], Stack: values["STACK"]}
 }
