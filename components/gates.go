@@ -20,8 +20,11 @@ type GatesArgs struct {
 	SizeLimitMiB int
 	// Smoke is nil where the image is not started before it is deployed.
 	Smoke *SmokeArgs
-	// Unpublished demands that the version is not published with another digest.
-	Unpublished bool
+	// Revision is that of a version that was built again on purpose, or 0.
+	Revision int
+	// Tags are those that the image is to be published under. With any, the
+	// version must not be published with another digest.
+	Tags []string
 	// Credentials can read the repository. Nil where the registry is read
 	// anonymously or this machine is logged in already.
 	Credentials *RegistryCredentials
@@ -63,8 +66,8 @@ func NewGates(ctx *pulumi.Context, name string, args *GatesArgs, opts ...pulumi.
 		{"smoke", args.Smoke == nil, func(image proof.Image) any {
 			return proof.Smoke{Image: image, Version: args.Version, HealthTimeout: args.Smoke.HealthTimeout}
 		}},
-		{"unpublished", !args.Unpublished, func(image proof.Image) any {
-			return proof.Unpublished{Image: image, Version: args.Version}
+		{"unpublished", len(args.Tags) == 0, func(image proof.Image) any {
+			return proof.Unpublished{Image: image, Version: args.Version, Revision: args.Revision, Tags: args.Tags}
 		}},
 	} {
 		if gate.skip {

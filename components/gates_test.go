@@ -47,7 +47,7 @@ func gatesOf(t *testing.T, r *recorder.Recorder, change func(*GatesArgs)) {
 			Platforms:    []string{"linux/amd64", "linux/arm64"},
 			SizeLimitMiB: 50,
 			Smoke:        &SmokeArgs{HealthTimeout: 60},
-			Unpublished:  true,
+			Tags:         []string{"0.6.19", "0.6"},
 		}
 		change(args)
 		gates, err := NewGates(ctx, "gateway", args)
@@ -69,7 +69,7 @@ func TestGatesFollowEachOther(t *testing.T) {
 		documents := map[string]string{
 			"size":        `{"repository":"ghcr.io/clawft/clawft","digest":"` + builtDigest + `","platforms":["linux/amd64","linux/arm64"],"limitMiB":50}`,
 			"smoke":       `{"repository":"ghcr.io/clawft/clawft","digest":"` + builtDigest + `","version":"0.6.19","healthTimeout":60}`,
-			"unpublished": `{"repository":"ghcr.io/clawft/clawft","digest":"` + builtDigest + `","version":"0.6.19"}`,
+			"unpublished": `{"repository":"ghcr.io/clawft/clawft","digest":"` + builtDigest + `","version":"0.6.19","tags":["0.6.19","0.6"]}`,
 		}
 		for name, document := range documents {
 			gate := mustFind(t, r, gateType, "gateway-"+name)
@@ -102,8 +102,8 @@ func TestGatesThatAreNotWanted(t *testing.T) {
 		want   []string
 	}{
 		{"no smoke test", func(a *GatesArgs) { a.Smoke = nil }, []string{"gateway-size", "gateway-unpublished"}},
-		{"not published", func(a *GatesArgs) { a.Unpublished = false }, []string{"gateway-size", "gateway-smoke"}},
-		{"neither", func(a *GatesArgs) { a.Smoke, a.Unpublished = nil, false }, []string{"gateway-size"}},
+		{"not published", func(a *GatesArgs) { a.Tags = nil }, []string{"gateway-size", "gateway-smoke"}},
+		{"neither", func(a *GatesArgs) { a.Smoke, a.Tags = nil, nil }, []string{"gateway-size"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRecorder(t)

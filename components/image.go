@@ -9,6 +9,8 @@ import (
 	"github.com/pulumi/pulumi-docker-build/sdk/go/dockerbuild"
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/registry"
 )
 
 // ImageArgs describes an image to build and push.
@@ -22,6 +24,12 @@ type ImageArgs struct {
 	// it is the same on every machine, or a git URL with a commit as its
 	// fragment.
 	Context string
+	// Rebuild is the revision of a version that is built again on purpose, or 0.
+	// Nothing of an earlier build is used for it.
+	Rebuild int
+	// Keep is set where the image in the state is the one that is wanted: it is
+	// not built again for changed inputs.
+	Keep bool
 	// Revision is the commit that the context was taken from, if known.
 	Revision string
 	// Created is that commit's date, or zero. It is not the time of the build,
@@ -68,6 +76,9 @@ type Cache struct {
 	Ref string
 }
 
+// RevisionLabel names the commit that an image was built from.
+const RevisionLabel = "org.opencontainers.image.revision"
+
 // Image is an image that was built once for all platforms and pushed by digest.
 // No tag points to it until a Publication is made of it. A preview neither
 // builds nor pushes.
@@ -95,6 +106,11 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
+	// An image that was published outlives the stack.
+	opts = []pulumi.ResourceOption{parent, pulumi.RetainOnDelete(true)}
+	if args.Keep {
+		opts = append(opts, pulumi.IgnoreChanges([]string{"*"}))
+	}
 	cacheFrom, cacheTo := args.Cache.exchange()
 	build, err := dockerbuild.NewImage(ctx, name+"-build", &dockerbuild.ImageArgs{
 		Builder:        builder,
@@ -106,6 +122,7 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 		CacheFrom:      cacheFrom,
 		CacheTo:        cacheTo,
 		Registries:     args.registries(),
+		NoCache:        args.noCache(),
 		BuildOnPreview: pulumi.Bool(false),
 		// The export below pushes. This flag would add a second one, by tag.
 		Push: pulumi.Bool(false),
@@ -117,7 +134,7 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 				OciMediaTypes: pulumi.Bool(true),
 			},
 		}},
-	}, parent)
+	}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("registering the build: %w", err)
 	}
@@ -159,6 +176,14 @@ func (b Builder) register(ctx *pulumi.Context, name string, opts ...pulumi.Resou
 	return dockerbuild.BuilderConfigArgs{Name: made.Name}, nil
 }
 
+// noCache is left out where the cache is used, as everywhere else.
+func (args *ImageArgs) noCache() pulumi.BoolPtrInput {
+	if args.Rebuild == 0 {
+		return nil
+	}
+	return pulumi.Bool(true)
+}
+
 func (args *ImageArgs) dockerfile() dockerbuild.DockerfileArgs {
 	if args.DockerfileText != "" {
 		return dockerbuild.DockerfileArgs{Inline: pulumi.String(args.DockerfileText)}
@@ -189,9 +214,9 @@ func (args *ImageArgs) buildArgs() map[string]string {
 }
 
 func (args *ImageArgs) labels() map[string]string {
-	labels := map[string]string{"org.opencontainers.image.version": args.Version}
+	labels := map[string]string{"org.opencontainers.image.version": registry.Tag(args.Version, args.Rebuild)}
 	if args.Revision != "" {
-		labels["org.opencontainers.image.revision"] = args.Revision
+		labels[RevisionLabel] = args.Revision
 	}
 	if created := args.created(); created != "" {
 		labels["org.opencontainers.image.created"] = created

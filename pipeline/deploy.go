@@ -30,7 +30,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	tags, err := cfg.publicTags(ctx)
+	public, err := cfg.publication(ctx, commit)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 	use := providers.Option()
 
-	image, err := cfg.image(ctx, commit, tags, use)
+	image, err := cfg.image(ctx, commit, public, use)
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,8 @@ type release struct {
 // image makes what the hosts shall run. What this stack builds or publishes is
 // proven first; what is only deployed was proven by who made it. Whatever has to
 // be signed is, before anything public is made of it.
-func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []string, use pulumi.ResourceOption) (release, error) {
-	digest, keys, err := c.digest(ctx, commit, use)
+func (c *Config) image(ctx *pulumi.Context, commit components.Commit, public publication, use pulumi.ResourceOption) (release, error) {
+	digest, keys, err := c.digest(ctx, commit, public, use)
 	if err != nil {
 		return release{}, err
 	}
@@ -156,7 +156,8 @@ func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []str
 			Platforms:    c.Image.Platforms,
 			SizeLimitMiB: c.Image.SizeLimitMiB,
 			Smoke:        c.smoke(),
-			Unpublished:  c.Image.Publish,
+			Revision:     c.Image.Revision,
+			Tags:         public.tags,
 			Credentials:  c.Image.reader().component(),
 		}, use)
 		if err != nil {
@@ -175,7 +176,7 @@ func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []str
 		publication, err := components.NewPublication(ctx, "gateway", &components.PublicationArgs{
 			Repository:      c.Image.Repository,
 			Digest:          digest,
-			Tags:            tags,
+			Tags:            public.tags,
 			PushCredentials: c.Image.Push.component(),
 		}, use)
 		if err != nil {
@@ -189,7 +190,7 @@ func (c *Config) image(ctx *pulumi.Context, commit components.Commit, tags []str
 // digest returns the digest of the image: built from source, promoted from
 // another stack, or given. The keys are those that its signature may be by; there
 // are none where it need not have one.
-func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulumi.ResourceOption) (digest pulumi.StringOutput, keys []string, err error) {
+func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, public publication, use pulumi.ResourceOption) (digest pulumi.StringOutput, keys []string, err error) {
 	switch {
 	case c.Image.Digest != "":
 		return pulumi.String(c.Image.Digest).ToStringOutput(), c.Image.PublicKeys, nil
@@ -199,6 +200,9 @@ func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulum
 			from.publicKeys = c.Image.PublicKeys
 		}
 		return pulumi.String(from.digest).ToStringOutput(), from.publicKeys, err
+	}
+	if public.digest != "" && !public.built {
+		return pulumi.String(public.digest).ToStringOutput(), c.Image.PublicKeys, nil
 	}
 	inline := ""
 	if c.Image.Git() {
@@ -210,6 +214,8 @@ func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulum
 		Repository:      c.Image.Repository,
 		Version:         c.Version,
 		Context:         c.Image.pinned(commit.Hash),
+		Rebuild:         c.Image.Revision,
+		Keep:            public.built,
 		Revision:        commit.Hash,
 		Created:         commit.Date,
 		Source:          c.Image.sourceLabel(),
@@ -225,6 +231,7 @@ func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, use pulum
 	if err != nil {
 		return digest, nil, err
 	}
+	ctx.Export(builtOutput, image.Digest)
 	return image.Digest, c.Image.PublicKeys, nil
 }
 

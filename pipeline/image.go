@@ -46,8 +46,15 @@ type Image struct {
 	SmokeTest bool `json:"smokeTest" default:"true"`
 	// Publish the image, once it is proven, under the version, and under X.Y, X
 	// and latest if no higher stable release of that line is published. One stack
-	// should: a version is published once, and never with other content.
+	// should: a version is published once, and never with other content. One that
+	// is published already, signed by a key of this stack and built from the same
+	// commit, is deployed as it is and not built again.
 	Publish bool `json:"publish" default:"false"`
+	// Publishes a version again that was built anew on purpose, such as for a base
+	// image with a security fix: 1 and the version 0.6.19 become the tag 0.6.19-r1.
+	// Nothing of an earlier build is used. X.Y, X and latest move to it as they
+	// would to the version; the tag of the version stays where it is.
+	Revision int `json:"revision" default:"0"`
 	// Sign the image that this stack builds, and attest what it is made of and
 	// built from. The hosts then start no image that is not signed.
 	Sign bool `json:"sign" default:"true"`

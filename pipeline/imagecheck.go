@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -44,6 +45,10 @@ func (i *Image) check(r *report, path, version, root string) {
 	}
 	i.checkPlatformNames(r, path+".platforms")
 	i.checkBuild(r, path)
+	r.between(path+".revision", i.Revision, 0, 9999, "")
+	if i.Revision > 0 && i.Source == "" {
+		r.wrong(path+".revision", strconv.Itoa(i.Revision), "none, because this stack builds nothing that could be built again")
+	}
 	r.between(path+".sizeLimitMiB", i.SizeLimitMiB, 1, 10240, " MiB")
 	if i.Digest != "" && !digestPattern.MatchString(i.Digest) {
 		r.wrong(path+".digest", quote(i.Digest), "sha256: and 64 hexadecimal digits in lower case")

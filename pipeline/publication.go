@@ -2,46 +2,90 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/clawft/infra/components"
 	"github.com/clawft/infra/registry"
 )
 
-// tagsTimeout bounds the question to the registry what is published already.
-const tagsTimeout = 30 * time.Second
+// publicationTimeout bounds the questions to the registry what is published
+// already.
+const publicationTimeout = time.Minute
 
-// publicTags decides, before anything is registered, under which tags the
-// release is published: by what the registry has. It is empty for a stack that
-// does not publish.
-func (c *Config) publicTags(ctx *pulumi.Context) ([]string, error) {
-	if !c.Image.Publish {
-		return nil, nil
-	}
-	existing, err := c.existingTags(ctx.Context())
-	if err == nil {
-		return registry.PublicTags(c.Version, existing), nil
-	}
-	err = fmt.Errorf("finding out what is published already: %w", err)
-	if !ctx.DryRun() {
-		return nil, err
-	}
-	// A preview may run where nobody is logged in to the registry.
-	warning := fmt.Sprintf("%v; this preview assumes that only the tag %s is published", err, c.Version)
-	if err := ctx.Log.Warn(warning, nil); err != nil {
-		return nil, fmt.Errorf("logging a warning: %w", err)
-	}
-	return []string{c.Version}, nil
+// publication is what a stack that publishes finds in its repository, before
+// anything is registered.
+type publication struct {
+	// tags are those under which the release is published.
+	tags []string
+	// digest is that of the release if it is published already. It is then
+	// deployed and not built again.
+	digest string
+	// built is true if the image of that digest is a resource in the stack's state.
+	built bool
 }
 
-func (c *Config) existingTags(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, tagsTimeout)
+// publication decides by what the registry has. It is empty for a stack that does
+// not publish.
+func (c *Config) publication(ctx *pulumi.Context, commit components.Commit) (publication, error) {
+	if !c.Image.Publish {
+		return publication{}, nil
+	}
+	before, err := c.deployedBefore(ctx)
+	if err != nil {
+		return publication{}, err
+	}
+	asking, cancel := context.WithTimeout(ctx.Context(), publicationTimeout)
 	defer cancel()
+	tag := registry.Tag(c.Version, c.Image.Revision)
+	existing, err := c.existingTags(asking, ctx.DryRun())
+	if err != nil {
+		err = fmt.Errorf("finding out what is published already: %w", err)
+		if !ctx.DryRun() {
+			return publication{}, err
+		}
+		// A preview may run where nobody is logged in to the registry.
+		return publication{tags: []string{tag}}, warn(ctx, "%v; this preview assumes that only the tag %s is published, and that it is not yet", err, tag)
+	}
+	public := publication{tags: registry.PublicTags(c.Version, c.Image.Revision, existing)}
+	if c.Image.Source == "" || !slices.Contains(existing, tag) {
+		return public, nil
+	}
+	if public.digest, err = c.published(asking, tag, before.keys, commit); err != nil {
+		return publication{}, err
+	}
+	if public.built = public.digest == before.built; !public.built {
+		err = ctx.Log.Info(fmt.Sprintf("%s:%s is published already; it is deployed as it is, %s, and nothing is built", c.Image.Repository, tag, public.digest), nil)
+	}
+	return public, err
+}
+
+// existingTags are the repository's. Some registries refuse to list what does not
+// exist yet: who may push there is about to make it.
+func (c *Config) existingTags(ctx context.Context, preview bool) ([]string, error) {
 	repository, err := registry.Open(c.Image.Repository, c.Image.reader().registry())
 	if err != nil {
 		return nil, err
 	}
-	return repository.Tags(ctx)
+	existing, err := repository.Tags(ctx)
+	if preview || err != nil && !errors.Is(err, registry.ErrDenied) || len(existing) > 0 {
+		return existing, err
+	}
+	// What this takes for absent is looked at again once the image is pushed.
+	if pushErr := repository.MayPush(ctx); pushErr != nil {
+		return nil, errors.Join(err, pushErr)
+	}
+	return nil, nil
+}
+
+// warn logs a warning.
+func warn(ctx *pulumi.Context, format string, args ...any) error {
+	if err := ctx.Log.Warn(fmt.Sprintf(format, args...), nil); err != nil {
+		return fmt.Errorf("logging a warning: %w", err)
+	}
+	return nil
 }

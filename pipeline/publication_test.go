@@ -150,7 +150,7 @@ func TestPublicationWithoutAccess(t *testing.T) {
 				t.Errorf("published would be %v, want 0.6.19 alone", got)
 			}
 			if !slices.ContainsFunc(r.Messages(), func(message string) bool {
-				return strings.Contains(message, test.want) && strings.Contains(message, "only the tag 0.6.19")
+				return strings.Contains(message, test.want) && strings.Contains(message, "assumes that only the tag 0.6.19 is published")
 			}) {
 				t.Errorf("no warning says so: %q", r.Messages())
 			}

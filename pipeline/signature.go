@@ -97,6 +97,7 @@ func (c *Config) build(ctx *pulumi.Context, commit components.Commit) (attest.Bu
 		Ref:        c.Image.Ref,
 		Commit:     commit.Hash,
 		Version:    c.Version,
+		Revision:   c.Image.Revision,
 		Dockerfile: hex.EncodeToString(sum[:]),
 		Platforms:  c.Image.Platforms,
 		Args:       c.Image.BuildArgs,

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/semver"
+
+	"github.com/clawft/infra/registry"
 )
 
 // checkVersion accepts full semantic versions. Build metadata is refused,
@@ -11,6 +13,10 @@ import (
 func checkVersion(r *report, path, version string) {
 	if version == "" {
 		r.wrong(path, nothing, "the release to deploy, such as 0.6.19: %s", r.setCommand(path, "0.6.19"))
+		return
+	}
+	if release, revision := registry.Untag(version); revision > 0 && validVersion(release) {
+		r.wrong(path, quote(version), "%s: a release that is built again is published under this tag by clawft:image.revision %d", release, revision)
 		return
 	}
 	if validVersion(version) {

@@ -104,6 +104,20 @@ func CompressedSize(image v1.Image) (int64, error) {
 	return bytes, nil
 }
 
+// Label is a label of the image of a digest, or "" if it has no such label. All
+// platforms have the same.
+func (r *Repository) Label(ctx context.Context, digest, label string) (string, error) {
+	image, err := r.Image(ctx, digest)
+	if err != nil || len(image.Platforms) == 0 {
+		return "", err
+	}
+	config, err := image.Platforms[0].image.ConfigFile()
+	if err != nil {
+		return "", fmt.Errorf("reading the labels of %s: %w", image.Ref, r.classify(err))
+	}
+	return config.Config.Labels[label], nil
+}
+
 // Names are the image's platforms: "linux/amd64, linux/arm64".
 func (i *Image) Names() string {
 	if len(i.Platforms) == 0 {

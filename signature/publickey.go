@@ -32,6 +32,19 @@ func ParsePublicKey(text string) (PublicKey, error) {
 	return PublicKey{key}, nil
 }
 
+// ParsePublicKeys reads several.
+func ParsePublicKeys(texts []string) ([]PublicKey, error) {
+	var keys []PublicKey
+	for n, text := range texts {
+		key, err := ParsePublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("number %d: %w", n+1, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
 // String is the key in PEM format.
 func (k PublicKey) String() string {
 	// A key of a curve that is known is always encoded.

@@ -46,17 +46,21 @@ func (a *Attest) Run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := a.attest(ctx, repository, image, key); err != nil {
+	keys := a.Keys
+	if len(keys) == 0 {
+		keys = []string{key.Public().String()}
+	}
+	trusted, err := signature.ParsePublicKeys(keys)
+	if err != nil {
+		return "", fmt.Errorf("reading clawft:image.publicKeys: %w", err)
+	}
+	if err := a.attest(ctx, repository, image, key, trusted); err != nil {
 		return "", fmt.Errorf("attesting %s: %w", image.Ref, err)
 	}
 	// Last: who finds a signature finds the statements as well.
 	signed, err := a.sign(ctx, repository, key)
 	if err != nil {
 		return "", fmt.Errorf("signing %s: %w", image.Ref, err)
-	}
-	keys := a.Keys
-	if len(keys) == 0 {
-		keys = []string{key.Public().String()}
 	}
 	text, err := json.Marshal(signature.Proof{Keys: keys, Image: signed})
 	if err != nil {
@@ -65,8 +69,9 @@ func (a *Attest) Run(ctx context.Context) (string, error) {
 	return string(text), nil
 }
 
-// attest attaches the statements.
-func (a *Attest) attest(ctx context.Context, repository *registry.Repository, image *registry.Image, key *signature.Key) error {
+// attest attaches the statements. What one of the trusted keys has attested is
+// said again as it is: this run may not even have built the image.
+func (a *Attest) attest(ctx context.Context, repository *registry.Repository, image *registry.Image, key *signature.Key, trusted []signature.PublicKey) error {
 	subjects, err := subjectsOf(image)
 	if err != nil {
 		return err
@@ -74,6 +79,14 @@ func (a *Attest) attest(ctx context.Context, repository *registry.Repository, im
 	there, err := Statements(ctx, repository, a.Digest, key.Public())
 	if err != nil {
 		return err
+	}
+	var before []Statement
+	for _, other := range trusted {
+		attested, err := Statements(ctx, repository, a.Digest, other)
+		if err != nil {
+			return err
+		}
+		before = append(before, attested...)
 	}
 	var missing []registry.Attachment
 	for _, made := range []struct {
@@ -83,16 +96,12 @@ func (a *Attest) attest(ctx context.Context, repository *registry.Repository, im
 		{BillOfMaterials, func() (any, error) { return sbom.Of(image) }},
 		{Provenance, func() (any, error) { return a.Build.provenance(thisRun()), nil }},
 	} {
-		if find(there, made.predicate) {
+		if find(there, made.predicate) != nil {
 			continue
 		}
-		predicate, err := made.make()
+		text, err := predicateOf(find(before, made.predicate), made.make)
 		if err != nil {
 			return err
-		}
-		text, err := json.Marshal(predicate)
-		if err != nil {
-			return fmt.Errorf("encoding what is attested: %w", err)
 		}
 		statement := Statement{Type: statementType, Subject: subjects, PredicateType: made.predicate, Predicate: text}
 		attachment, err := statement.sign(ctx, key)
@@ -106,6 +115,22 @@ func (a *Attest) attest(ctx context.Context, repository *registry.Repository, im
 	}
 	// All at once: some registries take a tag once only.
 	return repository.Attach(ctx, a.Digest, registry.Attestations, missing...)
+}
+
+// predicateOf is what a statement says, or else what is made.
+func predicateOf(said *Statement, made func() (any, error)) (json.RawMessage, error) {
+	if said != nil {
+		return said.Predicate, nil
+	}
+	predicate, err := made()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(predicate)
+	if err != nil {
+		return nil, fmt.Errorf("encoding what is attested: %w", err)
+	}
+	return text, nil
 }
 
 // sign returns the image's signature by a key. It is made if there is none.

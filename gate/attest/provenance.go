@@ -22,14 +22,23 @@ type Build struct {
 	// Commit what it stood for.
 	Ref    string `json:"ref,omitempty"`
 	Commit string `json:"commit,omitempty"`
-	// Version is the release.
-	Version string `json:"version"`
+	// Version is the release, and Revision how often it was built again.
+	Version  string `json:"version"`
+	Revision int    `json:"revision,omitempty"`
 	// Dockerfile is the SHA-256 of the Dockerfile's text, hexadecimal.
 	Dockerfile string `json:"dockerfile"`
 	// Platforms are those that were built, such as linux/arm64.
 	Platforms []string `json:"platforms"`
 	// Args are build arguments that the operator gave.
 	Args map[string]string `json:"args,omitempty"`
+}
+
+// Origin is the source with its commit, if it has one.
+func (b Build) Origin() string {
+	if b.Commit == "" {
+		return b.Source
+	}
+	return b.Source + "@" + b.Commit
 }
 
 // run is who built.

@@ -130,7 +130,11 @@ func Statements(ctx context.Context, repository *registry.Repository, digest str
 	return statements, nil
 }
 
-// find is true if there is a statement of a type.
-func find(statements []Statement, predicateType string) bool {
-	return slices.ContainsFunc(statements, func(s Statement) bool { return s.PredicateType == predicateType })
+// find returns a statement of a type, or nil.
+func find(statements []Statement, predicateType string) *Statement {
+	at := slices.IndexFunc(statements, func(s Statement) bool { return s.PredicateType == predicateType })
+	if at < 0 {
+		return nil
+	}
+	return &statements[at]
 }

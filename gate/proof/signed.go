@@ -21,13 +21,9 @@ type Signed struct {
 func (s *Signed) Run(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	var keys []signature.PublicKey
-	for _, text := range s.Keys {
-		key, err := signature.ParsePublicKey(text)
-		if err != nil {
-			return "", fmt.Errorf("reading a public key (clawft:image.publicKeys): %w", err)
-		}
-		keys = append(keys, key)
+	keys, err := signature.ParsePublicKeys(s.Keys)
+	if err != nil {
+		return "", fmt.Errorf("reading clawft:image.publicKeys: %w", err)
 	}
 	repository, err := registry.Open(s.Repository, s.Login)
 	if err != nil {

@@ -24,7 +24,7 @@ func TestUnpublished(t *testing.T) {
 		{"with other content", repository, "0.6.19", other, "", []string{
 			"version 0.6.19 is published already with other content",
 			repository + ":0.6.19 is " + published, "this image is " + other,
-			"raise clawft:version", "clawft:image.digest " + published,
+			"raise clawft:version", "clawft:image.revision", "clawft:image.digest " + published,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

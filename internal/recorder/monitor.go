@@ -70,7 +70,7 @@ func (m *monitor) RegisterResource(ctx context.Context, in *pulumirpc.RegisterRe
 	if err != nil {
 		return nil, fmt.Errorf("reading the inputs of %s: %w", urn, err)
 	}
-	id, outputs := m.recorder.register(in, inputs)
+	id, outputs := m.recorder.register(in, inputs, false)
 	object, err := plugin.MarshalProperties(outputs, wire)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the outputs of %s: %w", urn, err)
@@ -90,7 +90,7 @@ func (m *monitor) ReadResource(_ context.Context, in *pulumirpc.ReadResourceRequ
 		return nil, fmt.Errorf("reading the inputs of %s: %w", in.GetName(), err)
 	}
 	request := &pulumirpc.RegisterResourceRequest{Type: in.GetType(), Name: in.GetName(), Parent: in.GetParent(), Custom: true}
-	_, outputs := m.recorder.register(request, inputs)
+	_, outputs := m.recorder.register(request, inputs, true)
 	object, err := plugin.MarshalProperties(outputs, wire)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the outputs of %s: %w", in.GetName(), err)

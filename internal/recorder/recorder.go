@@ -60,6 +60,8 @@ type Resource struct {
 	Custom             bool
 	Inputs             resource.PropertyMap
 	Request            *pulumirpc.RegisterResourceRequest
+	// Read is true of what exists already: a preview knows its outputs too.
+	Read bool
 }
 
 // Run runs the program to its end. It fails if the program does, or if a URN
@@ -90,10 +92,10 @@ func (r *Recorder) Run(program pulumi.RunFunc) error {
 
 // register records a registration and returns what a provider would: an ID and
 // outputs.
-func (r *Recorder) register(request *pulumirpc.RegisterResourceRequest, inputs resource.PropertyMap) (string, resource.PropertyMap) {
+func (r *Recorder) register(request *pulumirpc.RegisterResourceRequest, inputs resource.PropertyMap, read bool) (string, resource.PropertyMap) {
 	recorded := Resource{
 		Type: request.GetType(), Name: request.GetName(), Custom: request.GetCustom(),
-		Inputs: inputs, Request: request,
+		Inputs: inputs, Request: request, Read: read,
 	}
 	if parent := resource.URN(request.GetParent()); parent != "" {
 		recorded.Parent = parent.Name()
@@ -140,7 +142,7 @@ func (r *Recorder) outputs(recorded Resource) resource.PropertyMap {
 	for key, value := range compute(recorded.Inputs) {
 		secret := recorded.Inputs[key].IsSecret() || slices.Contains(secrets, string(key))
 		switch {
-		case r.Preview:
+		case r.Preview && !recorded.Read:
 			delete(outputs, key)
 		case secret && !value.IsSecret():
 			outputs[key] = resource.MakeSecret(value)
