@@ -84,7 +84,7 @@ lock_holders() {
 # patiently ATTEMPTS COMMAND… repeats what works on packages: for as long as somebody else does so, within
 # PATIENCE, and otherwise up to ATTEMPTS times. SAID is what the last attempt printed.
 patiently() {
-	local attempts=$1 attempt=1 holders told=-60
+	local attempts=$1 attempt=1 waited=0 holders told=-60
 	shift
 	# needrestart would restart services, a running engine among them.
 	until SAID=$(LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 "$@" 2>&1); do
@@ -95,10 +95,12 @@ patiently() {
 				echo "waiting for $holders, up to $((PATIENCE / 60)) minutes in all: $((SECONDS / 60)) are over" >&2
 				told=$SECONDS
 			fi
+			# One may end between the attempt and the look at who it is.
+			waited=1
 			sleep 2
 			continue
 		fi
-		if [ $attempt -ge "$attempts" ] || [ $SECONDS -ge $PATIENCE ]; then return 1; fi
+		if [ $attempt -ge $((attempts + waited)) ] || [ $SECONDS -ge $PATIENCE ]; then return 1; fi
 		echo "$1 $2 failed, attempt $attempt: $(tail -n 1 <<<"$SAID")" >&2
 		sleep $((attempt * 5))
 		attempt=$((attempt + 1))
@@ -210,9 +212,10 @@ install_packages() {
 			echo "warning: apt-get did not succeed, but what is needed is there; going on" >&2
 		}
 	fi
-	half=("$(half_installed | paste -sd ' ')")
-	[ -z "${half[0]}" ] || die "packages are unfinished: ${half[0]}; see: dpkg --configure -a"
-	changed+=("packages ${missing[*]}")
+	local unfinished
+	unfinished=$(half_installed | paste -sd ' ')
+	[ -z "$unfinished" ] || die "packages are unfinished: $unfinished; see: dpkg --configure -a"
+	changed+=("packages $(printf '%s\n' "${missing[@]}" "${half[@]}" | sort -u | xargs)")
 }
 
 add_caddy_repository() {

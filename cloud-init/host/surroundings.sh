@@ -96,17 +96,14 @@ port_holder() {
 
 # unit_of PID PORT prints the unit of a process; of systemd itself, the socket unit that it listens for.
 unit_of() {
-	local id='' name value
 	if [ "$1" != 1 ]; then
 		grep -m 1 -oE '[^/]+\.(service|scope)$' "/proc/$1/cgroup" 2>/dev/null || true
 		return
 	fi
-	while IFS='=' read -r name value; do
-		case $name in
-		Id) id=$value ;;
-		Listen) [[ $value != *:"$2 ("* ]] || { echo "$id" && return; } ;;
-		esac
-	done < <(systemctl show -p Id,Listen '*.socket')
+	# A paragraph for each, with its properties in no order that is promised.
+	systemctl show -p Id,Listen '*.socket' | awk -v port=":$2 (" -v RS='' -F'\n' 'index($0, port) {
+		for (n = 1; n <= NF; n++) if (sub(/^Id=/, "", $n)) { print $n; exit }
+	}'
 }
 
 data_problems() {
