@@ -20,6 +20,9 @@ func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]
 	}
 	catalogue, err := hcloud.GetServerTypes(ctx, pulumi.Provider(providers.hcloud))
 	if err != nil {
+		if says(err, "unauthorized") {
+			return fmt.Errorf("hcloud:token is wrong: Hetzner refuses it; set one that is valid: pulumi config set --stack %s --secret hcloud:token, or the environment variable HCLOUD_TOKEN", ctx.Stack())
+		}
 		return fmt.Errorf("listing Hetzner server types: %w", err)
 	}
 	var problems []string

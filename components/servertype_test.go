@@ -105,3 +105,17 @@ func TestCheckServersWithoutAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckServersWithAWrongToken(t *testing.T) {
+	for _, message := range []string{
+		"unable to authenticate (unauthorized, 3c8)",
+		"API request failed: unable to authenticate\n\nError code: unauthorized\nStatus code: 401",
+	} {
+		r := newRecorder(t)
+		r.Functions[getServerTypes] = func(resource.PropertyMap) (resource.PropertyMap, error) { return nil, errors.New(message) }
+		err := checkServers(r, map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}})
+		if want := "hcloud:token is wrong: Hetzner refuses it; set one that is valid: pulumi config set --stack prod --secret hcloud:token"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -231,13 +231,16 @@ func (l *loader) check(given *settings) {
 	given.SSH.checkKey(r, l.key("sshPrivateKey"), given.SSHPrivateKey, given.Hosts)
 	given.GitHub.check(r, l.key("github"))
 	checkActionsSecrets(r, l.key("actionsSecrets"), given)
-	l.checkHcloudToken(given.Hosts)
+	l.checkToken(slices.ContainsFunc(given.Hosts, func(host Host) bool { return host.Hcloud != nil }), "hcloud:token", "HCLOUD_TOKEN",
+		"an API token with read and write access to the Hetzner project")
+	l.checkToken(given.GitHub != nil, "github:token", "GITHUB_TOKEN",
+		"a token that may administer the gateway's repository")
 }
 
-// checkHcloudToken notices a missing token before the first request fails.
-func (l *loader) checkHcloudToken(hosts []Host) {
-	const key = "hcloud:token"
-	if !slices.ContainsFunc(hosts, func(host Host) bool { return host.Hcloud != nil }) {
+// checkToken notices that the token of a cloud which the stack needs is missing,
+// before the first request fails.
+func (l *loader) checkToken(needed bool, key, variable, want string) {
+	if !needed {
 		return
 	}
 	if _, given := l.ctx.GetConfig(key); given {
@@ -246,9 +249,8 @@ func (l *loader) checkHcloudToken(hosts []Host) {
 		}
 		return
 	}
-	if os.Getenv("HCLOUD_TOKEN") == "" {
-		l.report.wrong(key, nothing, "an API token with read and write access to the Hetzner project: %s, or the environment variable HCLOUD_TOKEN",
-			l.report.setSecretCommand(key))
+	if os.Getenv(variable) == "" {
+		l.report.wrong(key, nothing, "%s: %s, or the environment variable %s", want, l.report.setSecretCommand(key), variable)
 	}
 }
 

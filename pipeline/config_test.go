@@ -163,6 +163,9 @@ func TestWrongKeysAndTypes(t *testing.T) {
 		{"a secret where none belongs", map[string]string{"gateway": "{config: {agents: {defaults: {model: {secure: canary}}}}}"}, []string{
 			"clawft:gateway: got a value that contains a secret; want no secret here, because the value ends up in plain text; secrets belong in clawft:secrets",
 		}},
+		{"a token of GitHub in plain text", map[string]string{"github:token": "canary", "github": githubBlock}, []string{
+			"github:token: got a value in plain text; want an encrypted one: pulumi config set --stack dev --secret github:token",
+		}},
 		{"a token in plain text", map[string]string{"hcloud:token": "canary", "hosts": "[{name: a, hcloud: {}}]"}, []string{
 			"hcloud:token: got a value in plain text; want an encrypted one: pulumi config set --stack dev --secret hcloud:token",
 		}},
@@ -208,6 +211,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		"registryPassword":  "{secure: canary-password}",
 		"registryPullToken": "{secure: canary-token}",
 		"github":            githubBlock,
+		"github:token":      "{secure: x}",
 		"actionsSecrets":    "{PULUMI_ACCESS_TOKEN: {secure: canary-actions}}",
 	}).load(t, "dev")
 	if err != nil {

@@ -13,14 +13,14 @@ const (
 
 func TestWrongGitHub(t *testing.T) {
 	testWrong(t, []wrongConfig{
-		{"nothing but a branch", map[string]string{"github": "{defaultBranch: master}"}, []string{
+		{"nothing but a branch", map[string]string{"github:token": "{secure: x}", "github": "{defaultBranch: master}"}, []string{
 			"clawft:github.bypassActor: got nothing; want the actor as which the pipeline writes files, or the rulesets block its next update; {id: 5, type: RepositoryRole} is the admin role",
 			"clawft:github.infra.ref: got nothing; want the commit whose release workflow is called, as 40 hexadecimal digits: git rev-parse HEAD",
 			"clawft:github.infra.repository: got nothing; want this repository as owner/name, such as clawft/infra",
 			"clawft:github.owner: got nothing; want the user or organization that owns the repository",
 			"clawft:github.repository: got nothing; want the repository's name, without its owner",
 		}},
-		{"everything wrong", map[string]string{"github": "{owner: a/b, repository: a/b, defaultBranch: -x, enforcement: strict, requiredReviews: 11," +
+		{"everything wrong", map[string]string{"github:token": "{secure: x}", "github": "{owner: a/b, repository: a/b, defaultBranch: -x, enforcement: strict, requiredReviews: 11," +
 			"bypassActor: {type: Robot, mode: pullRequest}, releasers: [{type: Team}, {id: 1, type: OrganizationAdmin}], environment: {reviewers: {users: [1, 2, 3, 4], teams: [5, 6, 7]}}," +
 			"infra: {repository: infra, ref: v1}, toolchain: stable, limits: {binaryMiB: 0}, variables: {lower: x, GITHUB_X: x}}"}, []string{
 			`clawft:github.bypassActor.mode: got "pullRequest"; want one of always, exempt`,
@@ -43,14 +43,14 @@ func TestWrongGitHub(t *testing.T) {
 		{"secrets without a repository", map[string]string{"actionsSecrets": "{TOKEN: {secure: x}}"}, []string{
 			"clawft:actionsSecrets: got secrets; want no Actions secrets in a stack that does not manage a repository",
 		}},
-		{"an empty secret", map[string]string{"github": githubBlock, "actionsSecrets": "{TOKEN: {secure: ''}}"}, []string{
+		{"an empty secret", map[string]string{"github:token": "{secure: x}", "github": githubBlock, "actionsSecrets": "{TOKEN: {secure: ''}}"}, []string{
 			"clawft:actionsSecrets.TOKEN: got an empty value; want a secret: pulumi config set --stack dev --secret --path 'clawft:actionsSecrets.TOKEN'",
 		}},
 	})
 }
 
 func TestGitHubDefaults(t *testing.T) {
-	cfg, err := with(map[string]string{"github": githubBlock}).load(t, "prod")
+	cfg, err := with(map[string]string{"github:token": "{secure: x}", "github": githubBlock}).load(t, "prod")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +61,14 @@ func TestGitHubDefaults(t *testing.T) {
 	}
 
 	disabled := strings.Replace(githubBlock, "bypassActor: {id: 5, type: RepositoryRole}", "enforcement: disabled", 1)
-	if _, err := with(map[string]string{"github": disabled}).load(t, "prod"); err != nil {
+	if _, err := with(map[string]string{"github:token": "{secure: x}", "github": disabled}).load(t, "prod"); err != nil {
 		t.Errorf("disabled rulesets need no bypass actor: %v", err)
 	}
 	key := strings.Replace(githubBlock, "{id: 5, type: RepositoryRole}", "{type: DeployKey}", 1)
-	if _, err := with(map[string]string{"github": key}).load(t, "prod"); err != nil {
+	if _, err := with(map[string]string{"github:token": "{secure: x}", "github": key}).load(t, "prod"); err != nil {
 		t.Errorf("a deploy key has no number: %v", err)
 	}
-	if absent, err := with(map[string]string{"github": "{}"}).load(t, "prod"); err != nil || absent.GitHub != nil {
+	if absent, err := with(map[string]string{"github:token": "{secure: x}", "github": "{}"}).load(t, "prod"); err != nil || absent.GitHub != nil {
 		t.Errorf("an empty block: got %v, %v, want none", absent, err)
 	}
 	if !slices.Equal(got.Environment.Reviewers.Users, nil) {

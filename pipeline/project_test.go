@@ -105,6 +105,7 @@ func TestProjectIsATemplate(t *testing.T) {
 func TestStackFiles(t *testing.T) {
 	public, private := keyPair(t, "")
 	token := "  hcloud:token: {secure: x}\n"
+	hub := "  github:token: {secure: x}\n"
 	for _, c := range []struct {
 		stack string
 		// add is what the file's head says to set, as YAML.
@@ -116,8 +117,8 @@ func TestStackFiles(t *testing.T) {
 		github  bool
 	}{
 		{stack: "dev", add: token, hosts: 1},
-		{stack: "prod", add: token + "  clawft:secrets: {ANTHROPIC_API_KEY: {secure: x}}\n", hosts: 2, protect: true, github: true},
-		{stack: "lab", add: token + "  clawft:sshPrivateKey: " + private + "\n", replace: map[string]string{
+		{stack: "prod", add: token + hub + "  clawft:secrets: {ANTHROPIC_API_KEY: {secure: x}}\n", hosts: 2, protect: true, github: true},
+		{stack: "lab", add: token + hub + "  clawft:sshPrivateKey: " + private + "\n", replace: map[string]string{
 			"  clawft:image:\n":  "  clawft:image:\n    repository: 172.30.0.1:5000/clawft/clawft\n    source: cloud-init\n",
 			"    - name: gw-2\n": "    - name: gw-2\n      hostKey: " + public + "\n",
 		}, hosts: 2, github: true},
@@ -148,6 +149,7 @@ func TestStackFilesWithoutSecrets(t *testing.T) {
 		"dev": {token},
 		"prod": {
 			`clawft:gateway.config.agents.defaults.model: got "anthropic/claude-sonnet-4-20250514" without an API key; want the secret ANTHROPIC_API_KEY: pulumi config set --stack STACK --secret --path 'clawft:secrets.ANTHROPIC_API_KEY'`,
+			"github:token: got nothing; want a token that may administer the gateway's repository: pulumi config set --stack STACK --secret github:token, or the environment variable GITHUB_TOKEN",
 			token,
 		},
 	} {

@@ -74,6 +74,7 @@ func (f stackFile) loadIn(t *testing.T, dir, stack string) (*Config, error) {
 	t.Helper()
 	r := f.recorded(t, stack)
 	t.Setenv("HCLOUD_TOKEN", "")
+	t.Setenv("GITHUB_TOKEN", "")
 	t.Chdir(dir)
 	var loaded *Config
 	var loadErr error
