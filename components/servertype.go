@@ -5,16 +5,19 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// CheckServers asks the Hetzner API whether each server can be ordered as
-// described, and names the alternatives where one cannot. It also checks that
-// the image has a platform for each server's architecture. All problems are
-// reported at once.
-func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]HcloudServer, platforms []string) error {
+// CheckServers asks the Hetzner API whether each server that is to be ordered
+// can be, and names the alternatives where one cannot. A server that exists
+// stays, sold out or retired as its type may be; only a type to which it is to
+// be resized is one to order. It also checks that the image has a platform for
+// each server's architecture. All problems are reported at once. Was has the
+// names that servers had before they were renamed, by the new ones.
+func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]HcloudServer, was map[string]string, platforms []string) error {
 	if len(servers) == 0 {
 		return nil
 	}
@@ -25,9 +28,24 @@ func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]
 		}
 		return fmt.Errorf("listing Hetzner server types: %w", err)
 	}
+	existing, err := hcloud.GetServers(ctx, &hcloud.GetServersArgs{}, pulumi.Provider(providers.hcloud))
+	if err != nil {
+		return fmt.Errorf("listing the servers of the Hetzner project: %w", err)
+	}
+	find := func(name string) *hcloud.GetServersServer {
+		at := slices.IndexFunc(existing.Servers, func(s hcloud.GetServersServer) bool { return s.Name == name })
+		if at < 0 {
+			return nil
+		}
+		return &existing.Servers[at]
+	}
 	var problems []string
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		if problem := checkServer(catalogue.ServerTypes, servers[name], platforms); problem != "" {
+		found := find(name)
+		if old := was[name]; found == nil && old != "" {
+			found = find(old)
+		}
+		if problem := checkServer(catalogue.ServerTypes, servers[name], found, platforms); problem != "" {
 			problems = append(problems, fmt.Sprintf("host %s: %s", name, problem))
 		}
 	}
@@ -37,15 +55,26 @@ func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]
 	return nil
 }
 
-func checkServer(catalogue []hcloud.GetServerTypesServerType, server HcloudServer, platforms []string) string {
+// stays tells whether a server is neither ordered nor resized. A snapshot's ID
+// is what the API gives as its image, too; an image that is gone has no name.
+func stays(server HcloudServer, existing *hcloud.GetServersServer) bool {
+	return existing != nil && existing.ServerType == server.Type && existing.Location == server.Location &&
+		(existing.Image == server.Image || existing.Image == "")
+}
+
+func checkServer(catalogue []hcloud.GetServerTypesServerType, server HcloudServer, existing *hcloud.GetServersServer, platforms []string) string {
+	stays := stays(server, existing)
 	at := slices.IndexFunc(catalogue, func(t hcloud.GetServerTypesServerType) bool { return t.Name == server.Type })
-	if at < 0 {
+	switch {
+	case at < 0 && stays:
+		return "" // retired
+	case at < 0:
 		return fmt.Sprintf("there is no server type %q; in %s there are %s",
 			server.Type, server.Location, orderable(catalogue, server.Location, ""))
 	}
 	found := catalogue[at]
-	if !slices.ContainsFunc(found.Locations, func(l hcloud.GetServerTypesServerTypeLocation) bool {
-		return l.Name == server.Location && l.Available
+	if !stays && !slices.ContainsFunc(found.Locations, func(l hcloud.GetServerTypesServerTypeLocation) bool {
+		return l.Name == server.Location && sold(l)
 	}) {
 		return fmt.Sprintf("server type %q is not available in %q; in %s there are %s; it is available in %s",
 			server.Type, server.Location, server.Location,
@@ -58,6 +87,15 @@ func checkServer(catalogue []hcloud.GetServerTypesServerType, server HcloudServe
 	return ""
 }
 
+// sold tells whether a type can be ordered in a location today.
+func sold(l hcloud.GetServerTypesServerTypeLocation) bool {
+	if !l.Available || !l.IsDeprecated {
+		return l.Available
+	}
+	end, err := time.Parse(time.RFC3339, l.UnavailableAfter)
+	return err != nil || time.Now().Before(end)
+}
+
 // orderable lists the types that a location offers, for an error message.
 func orderable(catalogue []hcloud.GetServerTypesServerType, location, architecture string) string {
 	var names []string
@@ -66,7 +104,7 @@ func orderable(catalogue []hcloud.GetServerTypesServerType, location, architectu
 			continue
 		}
 		if slices.ContainsFunc(t.Locations, func(l hcloud.GetServerTypesServerTypeLocation) bool {
-			return l.Name == location && l.Available && !l.IsDeprecated
+			return l.Name == location && sold(l) && !l.IsDeprecated
 		}) {
 			names = append(names, t.Name)
 		}
@@ -80,7 +118,7 @@ func orderable(catalogue []hcloud.GetServerTypesServerType, location, architectu
 func locationsOf(t hcloud.GetServerTypesServerType) string {
 	var names []string
 	for _, l := range t.Locations {
-		if l.Available {
+		if sold(l) {
 			names = append(names, l.Name)
 		}
 	}

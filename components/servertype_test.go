@@ -2,6 +2,7 @@ package components
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -11,7 +12,10 @@ import (
 	"github.com/clawft/infra/internal/recorder"
 )
 
-const getServerTypes = "hcloud:index/getServerTypes:getServerTypes"
+const (
+	getServerTypes = "hcloud:index/getServerTypes:getServerTypes"
+	getServers     = "hcloud:index/getServers:getServers"
+)
 
 // catalogue answers as Hetzner would: a location is offered, sold out
 // ("fsn1 sold out") or about to go ("hel1 deprecated").
@@ -21,7 +25,9 @@ func catalogue(resource.PropertyMap) (resource.PropertyMap, error) {
 		for _, location := range locations {
 			name, state, _ := strings.Cut(location, " ")
 			offered = append(offered, map[string]any{
-				"name": name, "available": state != "sold out", "isDeprecated": state == "deprecated",
+				"name": name, "available": state != "sold out",
+				"isDeprecated":     state == "deprecated" || state == "retired",
+				"unavailableAfter": map[string]string{"deprecated": "2999-12-31T00:00:00Z", "retired": "2025-12-31T00:00:00Z"}[state],
 			})
 		}
 		return map[string]any{"name": name, "architecture": architecture, "locations": offered}
@@ -32,7 +38,19 @@ func catalogue(resource.PropertyMap) (resource.PropertyMap, error) {
 		serverType("cx22", "x86", "nbg1 deprecated", "hel1 deprecated"),
 		serverType("cx23", "x86", "nbg1", "hel1"),
 		serverType("cx33", "x86", "nbg1 sold out"),
+		serverType("cpx11", "x86", "nbg1 retired"),
 	}}), nil
+}
+
+// existingServers answers as Hetzner would for a project with servers.
+func existingServers(servers ...map[string]any) func(resource.PropertyMap) (resource.PropertyMap, error) {
+	return func(resource.PropertyMap) (resource.PropertyMap, error) {
+		var all []any
+		for _, server := range servers {
+			all = append(all, server)
+		}
+		return resource.NewPropertyMapFromMap(map[string]any{"servers": all}), nil
+	}
 }
 
 func checkServers(r *recorder.Recorder, servers map[string]HcloudServer, platforms ...string) error {
@@ -41,7 +59,7 @@ func checkServers(r *recorder.Recorder, servers map[string]HcloudServer, platfor
 		if err != nil {
 			return err
 		}
-		return CheckServers(ctx, providers, servers, platforms)
+		return CheckServers(ctx, providers, servers, map[string]string{"gw-new": "gw-old"}, platforms)
 	})
 }
 
@@ -62,6 +80,8 @@ func TestCheckServers(t *testing.T) {
 			`host gw-1: server type "cax21" is not available in "hel1"; in hel1 there are cax11; it is available in nbg1`},
 		{"a type that is sold out", map[string]HcloudServer{"gw-1": {Type: "cx33", Location: "nbg1"}}, nil,
 			`host gw-1: server type "cx33" is not available in "nbg1"; in nbg1 there are cx23; it is available in no location`},
+		{"a type that was retired", map[string]HcloudServer{"gw-1": {Type: "cpx11", Location: "nbg1"}}, nil,
+			`host gw-1: server type "cpx11" is not available in "nbg1"; in nbg1 there are cx23; it is available in no location`},
 		{"an unknown location", map[string]HcloudServer{"gw-1": {Type: "cx23", Location: "mars1"}}, nil,
 			`host gw-1: server type "cx23" is not available in "mars1"; in mars1 there are none; it is available in nbg1, hel1`},
 		{"an architecture without an image", map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}}, []string{"linux/amd64"},
@@ -74,6 +94,7 @@ func TestCheckServers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
 				r.Functions[getServerTypes] = catalogue
+				r.Functions[getServers] = existingServers()
 				err := checkServers(r, test.servers, test.platforms...)
 				switch {
 				case test.want == "" && err != nil:
@@ -86,6 +107,44 @@ func TestCheckServers(t *testing.T) {
 	}
 }
 
+// What Hetzner sells concerns what is ordered: a server that is there stays.
+func TestCheckServersThatExist(t *testing.T) {
+	there := map[string]any{"name": "gw-1", "serverType": "cx33", "location": "nbg1", "image": "debian-12"}
+	for _, test := range []struct {
+		name   string
+		server HcloudServer
+		change map[string]any
+		as     string
+		want   string
+	}{
+		{"its type is sold out", HcloudServer{"cx33", "nbg1", "debian-12"}, nil, "gw-1", ""},
+		{"its type is retired", HcloudServer{"cpx11", "nbg1", "debian-12"}, map[string]any{"serverType": "cpx11"}, "gw-1", ""},
+		{"its type is unknown by now", HcloudServer{"cx11", "nbg1", "debian-12"}, map[string]any{"serverType": "cx11"}, "gw-1", ""},
+		{"its image is gone", HcloudServer{"cx33", "nbg1", "123456"}, map[string]any{"image": ""}, "gw-1", ""},
+		{"it is renamed", HcloudServer{"cx33", "nbg1", "debian-12"}, map[string]any{"name": "gw-old"}, "gw-new", ""},
+		{"it is resized to what is sold", HcloudServer{"cx23", "nbg1", "debian-12"}, nil, "gw-1", ""},
+		{"it is resized to what is not", HcloudServer{"cpx11", "nbg1", "debian-12"}, nil, "gw-1",
+			`server type "cpx11" is not available in "nbg1"; in nbg1 there are cx23`},
+		{"it is replaced for its image", HcloudServer{"cx33", "nbg1", "debian-13"}, nil, "gw-1",
+			`server type "cx33" is not available in "nbg1"`},
+		{"it is replaced for its location", HcloudServer{"cx33", "hel1", "debian-12"}, nil, "gw-1",
+			`server type "cx33" is not available in "hel1"`},
+		{"another one is there", HcloudServer{"cx33", "nbg1", "debian-12"}, map[string]any{"name": "gw-2"}, "gw-1",
+			`server type "cx33" is not available in "nbg1"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRecorder(t)
+			server := maps.Clone(there)
+			maps.Copy(server, test.change)
+			r.Functions[getServerTypes], r.Functions[getServers] = catalogue, existingServers(server)
+			err := checkServers(r, map[string]HcloudServer{test.as: test.server})
+			if (err != nil || test.want != "") && (err == nil || !strings.Contains(err.Error(), test.want) || test.want == "") {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
 func TestCheckServersAsksOnlyForServers(t *testing.T) {
 	r := newRecorder(t) // it has no answer
 	if err := checkServers(r, nil); err != nil {
@@ -94,14 +153,20 @@ func TestCheckServersAsksOnlyForServers(t *testing.T) {
 }
 
 func TestCheckServersWithoutAnAnswer(t *testing.T) {
-	r := newRecorder(t)
-	r.Functions[getServerTypes] = func(resource.PropertyMap) (resource.PropertyMap, error) {
-		return nil, errors.New("the token is not valid")
-	}
-	err := checkServers(r, map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}})
-	for _, want := range []string{"listing Hetzner server types: ", "the token is not valid"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
+	for function, want := range map[string]string{
+		getServerTypes: "listing Hetzner server types: ",
+		getServers:     "listing the servers of the Hetzner project: ",
+	} {
+		r := newRecorder(t)
+		r.Functions[getServerTypes], r.Functions[getServers] = catalogue, existingServers()
+		r.Functions[function] = func(resource.PropertyMap) (resource.PropertyMap, error) {
+			return nil, errors.New("the token is not valid")
+		}
+		err := checkServers(r, map[string]HcloudServer{"gw-1": {Type: "cax11", Location: "nbg1"}})
+		for _, want := range []string{want, "the token is not valid"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
 		}
 	}
 }

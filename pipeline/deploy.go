@@ -40,7 +40,7 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := components.CheckServers(ctx, providers, cfg.servers(), cfg.Image.Platforms); err != nil {
+	if err := components.CheckServers(ctx, providers, cfg.servers(), cfg.renamed(), cfg.Image.Platforms); err != nil {
 		return err
 	}
 	if err := components.CheckRepository(ctx, providers, cfg.repositoryNeeds()); err != nil {

@@ -231,6 +231,9 @@ func providerFunctions() map[string]func(resource.PropertyMap) (resource.Propert
 		"github:index/getRestApi:getRestApi": func(resource.PropertyMap) (resource.PropertyMap, error) {
 			return resource.NewPropertyMapFromMap(map[string]any{"code": 404}), nil
 		},
+		"hcloud:index/getServers:getServers": func(resource.PropertyMap) (resource.PropertyMap, error) {
+			return resource.NewPropertyMapFromMap(map[string]any{"servers": []any{}}), nil
+		},
 		"cloudinit:index/getConfig:getConfig": func(args resource.PropertyMap) (resource.PropertyMap, error) {
 			return resource.PropertyMap{"rendered": resource.NewProperty("user-data")}, nil
 		},

@@ -148,6 +148,17 @@ func (c *Config) servers() map[string]components.HcloudServer {
 	return servers
 }
 
+// renamed has the names that hosts had before, by the new ones.
+func (c *Config) renamed() map[string]string {
+	was := map[string]string{}
+	for _, host := range c.Hosts {
+		if host.Was != "" {
+			was[host.Name] = host.Was
+		}
+	}
+	return was
+}
+
 // tunnel is the command that makes a host's gateway answer on the operator's
 // own port 8080.
 func tunnel(host *components.Host) pulumi.StringOutput {

@@ -190,6 +190,17 @@ func (m *Manager) Restart(ctx context.Context, name string) error {
 	return nil
 }
 
+// Cut takes a machine's power away and gives it back: nothing on it gets to end.
+// It returns when the machine has been started again, as Restart does.
+func (m *Manager) Cut(ctx context.Context, name string) error {
+	for _, step := range []string{"kill", "start"} {
+		if _, err := m.docker.run(ctx, "container", step, m.Container(name)); err != nil {
+			return fmt.Errorf("cutting the power of machine %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // Get returns the machine called name, or nil if there is none.
 func (m *Manager) Get(ctx context.Context, name string) (*Machine, error) {
 	found, err := m.inspect(ctx, m.Container(name))

@@ -15,7 +15,7 @@ import (
 type Machines interface {
 	Create(ctx context.Context, s machine.Spec) (string, error)
 	Get(ctx context.Context, name string) (*machine.Machine, error)
-	Restart(ctx context.Context, name string) error
+	Cut(ctx context.Context, name string) error
 	Delete(ctx context.Context, name string) error
 }
 

@@ -117,10 +117,10 @@ func (e *engine) delete(m made) error {
 
 // fakeMachines are machines of which only what was asked for is known.
 type fakeMachines struct {
-	mu       sync.Mutex
-	specs    map[string]machine.Spec
-	restarts int
-	fail     error
+	mu    sync.Mutex
+	specs map[string]machine.Spec
+	cuts  int
+	fail  error
 }
 
 func (f *fakeMachines) Create(ctx context.Context, s machine.Spec) (string, error) {
@@ -146,10 +146,10 @@ func (f *fakeMachines) Get(_ context.Context, name string) (*machine.Machine, er
 	return &machine.Machine{Name: name, IP: s.IP, Running: true, Started: time.Now()}, nil
 }
 
-func (f *fakeMachines) Restart(context.Context, string) error {
+func (f *fakeMachines) Cut(context.Context, string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.restarts++
+	f.cuts++
 	return nil
 }
 

@@ -40,6 +40,6 @@ func New(cloud *Cloud) p.Provider {
 			cloud.firewallResource(),
 			cloud.attachmentResource(),
 		},
-		Functions: functions(),
+		Functions: cloud.functions(),
 	}.Provider()
 }

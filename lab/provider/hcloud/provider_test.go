@@ -353,10 +353,10 @@ func TestServerTypeChangesInPlace(t *testing.T) {
 	h := createHost(e)
 
 	require.NoError(t, e.update(&h.server, with(h.serverInputs, "labels", map[string]string{"env": "prod"})))
-	assert.Zero(t, machines.restarts, "a label costs no reboot")
+	assert.Zero(t, machines.cuts, "a label costs no reboot")
 
 	require.NoError(t, e.update(&h.server, with(h.serverInputs, "serverType", "cx33", "keepDisk", true)))
-	assert.Equal(t, 1, machines.restarts, "a new type does")
+	assert.Equal(t, 1, machines.cuts, "a new type does")
 	assert.Equal(t, 40, number(h.server.state, "primaryDiskSize"), "the disk is kept")
 	assert.Equal(t, "172.30.0.11", text(h.server.state, "ipv4Address"))
 
@@ -365,7 +365,7 @@ func TestServerTypeChangesInPlace(t *testing.T) {
 	assert.Equal(t, 80, number(h.server.state, "primaryDiskSize"))
 	assert.EqualError(t, e.update(&h.server, h.serverInputs), "server disk of 80 GB is larger than that of server type cx23, 40 GB (invalid_server_type)")
 	assert.EqualError(t, e.update(&h.server, with(h.serverInputs, "serverType", "cax21")), "server type cax21 has the architecture arm, the server x86 (invalid_server_type)")
-	assert.Equal(t, 3, machines.restarts, "a refusal costs none")
+	assert.Equal(t, 3, machines.cuts, "a refusal costs none")
 }
 
 func TestAddressOfAMachineIsKept(t *testing.T) {

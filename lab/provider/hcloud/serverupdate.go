@@ -10,8 +10,9 @@ import (
 	"github.com/clawft/infra/lab/provider"
 )
 
-// updateServer changes what can be changed without a new server. A new type
-// reboots it, as the API's "change type" does.
+// updateServer changes what can be changed without a new server. For a new type
+// the real provider calls "poweroff", which cuts the power, and the API starts
+// the server again.
 func (c *Cloud) updateServer(ctx context.Context, r provider.UpdateRequest) (property.Map, error) {
 	id, err := parseID(r.ID)
 	if err != nil {
@@ -37,7 +38,7 @@ func (c *Cloud) updateServer(ctx context.Context, r provider.UpdateRequest) (pro
 		return property.Map{}, err
 	}
 	if reboot && c.options.Machines != nil {
-		if err := c.options.Machines.Restart(ctx, srv.Machine); err != nil {
+		if err := c.options.Machines.Cut(ctx, srv.Machine); err != nil {
 			return property.Map{}, err
 		}
 	}
