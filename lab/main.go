@@ -46,11 +46,17 @@ func command() *cobra.Command {
 					return fmt.Errorf("reading --subnet: %w; want for example 172.30.0.0/24", err)
 				}
 			}
+			if options.Home != "" {
+				if options.Home, err = filepath.Abs(options.Home); err != nil {
+					return fmt.Errorf("resolving --home: %w", err)
+				}
+			}
 			options.Root, err = checkout()
 			return err
 		},
 	}
 	root.PersistentFlags().StringVar(&options.Name, "name", "", "name of the lab, where several run side by side")
+	root.PersistentFlags().StringVar(&options.Home, "home", "", "directory of another machine to run Pulumi on, in a checkout (default: the lab's own)")
 	root.PersistentFlags().StringVar(&subnet, "subnet", "", "network of the lab's machines (default 172.30.0.0/24)")
 	root.AddCommand(
 		setupCommand(&options),

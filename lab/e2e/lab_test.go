@@ -28,6 +28,8 @@ const (
 // lab is the lab under test, driven by its command line.
 type lab struct {
 	root, binary string
+	// home is another machine's, or empty for the lab's own.
+	home string
 }
 
 var tested lab
@@ -75,6 +77,10 @@ func runTests(m *testing.M) (int, error) {
 func (l lab) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, l.binary, append([]string{"--name", labName, "--subnet", labSubnet}, args...)...)
 	command.Dir = l.root
+	if l.home != "" {
+		command.Args = append(command.Args, "--home", filepath.Join(l.home, "checkout", "lab-home"))
+		command.Env = append(command.Environ(), l.environment()...)
+	}
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
 	command.WaitDelay = 60 * time.Second
 	return command

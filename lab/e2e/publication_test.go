@@ -21,8 +21,9 @@ func TestPublication(t *testing.T) {
 		{"what runs is signed and attested", signedAndAttested},
 		{"nothing runs that is not signed", unsignedReleases},
 		{"what is wrong changes nothing public", refusedPublications},
-		{"the next release moves the tags and leaves the last one", nextPublication},
+		{"other machines go on: the next release moves the tags and leaves the last one", otherMachines},
 		{"another stack promotes what runs", promotion},
+		{"going back deploys what was published", goingBack},
 		{"down leaves nothing", down},
 	})
 }
@@ -97,12 +98,7 @@ func firstPublication(t *testing.T) {
 	if len(tagLinks(t, cacheTag)) != 1 {
 		t.Errorf("the build left no cache in the registry")
 	}
-	output = tested.must(t, publishing(first)...)
-	for _, word := range []string{" created", " updated", "REPLACED", " deleted"} {
-		if strings.Contains(output[strings.Index(output, "stack     "):], word) {
-			t.Errorf("an unchanged `up` reports%s:\n%s", word, output)
-		}
-	}
+	wantUnchanged(t, tested.must(t, publishing(first)...), "stack     ")
 
 	// Of a source that alone has changed, a preview knows no digest.
 	output = tested.must(t, "preview", "--version", first, "--set", "clawft:image.publish=true",
@@ -174,9 +170,9 @@ func refusedPublications(t *testing.T) {
 	}
 }
 
-func nextPublication(t *testing.T) {
+func nextPublication(t *testing.T, from lab) {
 	before := deployed(t)
-	output := tested.must(t, publishing(second)...)
+	output := from.must(t, publishing(second)...)
 	if strings.Contains(output, "REPLACE") {
 		t.Errorf("a release replaced something:\n%s", output)
 	}

@@ -44,7 +44,7 @@ func (s *Site) providers(ctx context.Context, buildxProgram string) (provider.Se
 	}
 	client, err := buildx.New(buildx.Options{
 		Program:     buildxProgram,
-		Dir:         filepath.Join(s.Dir, "buildx"),
+		Dir:         filepath.Join(s.home, "buildx"),
 		Authorities: []string{s.Registry.CAPath()},
 	})
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Site) providers(ctx context.Context, buildxProgram string) (provider.Se
 		"docker":    docker.New(client),
 		"docker-build": dockerbuild.New(dockerbuild.Options{
 			Client:      client,
-			Dir:         stack.ProjectDir(s.Dir),
+			Dir:         stack.ProjectDir(s.home),
 			Authorities: []string{s.Registry.CAPath()},
 		}),
 		"github": github.New(s.hub),

@@ -56,7 +56,7 @@ const wrongArchitecture = "wrong-architecture"
 
 // writeContext puts what the image is built from into the project's directory.
 func (s *Site) writeContext(ctx context.Context, release Release) error {
-	project := stack.ProjectDir(s.Dir)
+	project := stack.ProjectDir(s.home)
 	for _, name := range []string{"Dockerfile", "Dockerfile.dockerignore"} {
 		content, err := os.ReadFile(filepath.Join(s.Root, name))
 		if err != nil {

@@ -58,11 +58,11 @@ func (s *Site) openRelease(ctx context.Context, release Release) (*stack.Stack, 
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(stack.ProjectDir(s.Dir), 0o700); err != nil {
+	if err := os.MkdirAll(stack.ProjectDir(s.home), 0o700); err != nil {
 		return nil, fmt.Errorf("creating the project's directory: %w", err)
 	}
 	// Plugins run in the project's directory, and so do their stand-ins.
-	if err := os.Chdir(stack.ProjectDir(s.Dir)); err != nil {
+	if err := os.Chdir(stack.ProjectDir(s.home)); err != nil {
 		return nil, fmt.Errorf("entering the project's directory: %w", err)
 	}
 	if err := s.writeContext(ctx, release); err != nil {
@@ -78,6 +78,7 @@ func (s *Site) openRelease(ctx context.Context, release Release) (*stack.Stack, 
 func (s *Site) openStack(ctx context.Context, settings stack.Settings) (*stack.Stack, error) {
 	return stack.Open(ctx, stack.Options{
 		Dir:         s.Dir,
+		Home:        s.home,
 		Name:        StackName,
 		ProjectFile: s.Root + "/Pulumi.yaml",
 		StackFile:   s.Root + "/Pulumi." + StackName + ".yaml",

@@ -36,6 +36,10 @@ type Options struct {
 	Name string
 	// Subnet is the network of the machines. Default: machine.DefaultNetwork's.
 	Subnet netip.Prefix
+	// Home is where the machine that runs Pulumi keeps what is its own: the
+	// project, Docker's configuration with its builders, and what Pulumi keeps.
+	// Default: the lab's directory. Another one is another machine to the stack.
+	Home string
 	// Out is where progress is written.
 	Out io.Writer
 	// Program is what the stack runs. Default: the product's own.
@@ -50,6 +54,7 @@ type Site struct {
 	Registry *registry.Registry
 	Log      *Log
 
+	home     string
 	identity keyPair
 	program  pulumi.RunFunc
 	pulumi   string
@@ -97,6 +102,9 @@ func Open(ctx context.Context, options Options) (*Site, error) {
 		Dir:     Dir(options.Root, options.Name),
 		Log:     NewLog(options.Out),
 		program: options.Program,
+	}
+	if site.home = options.Home; site.home == "" {
+		site.home = site.Dir
 	}
 	if site.program == nil {
 		site.program = pipeline.Deploy

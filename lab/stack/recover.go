@@ -61,7 +61,7 @@ func (s *Stack) Recover(ctx context.Context) ([]apitype.ResourceV3, error) {
 // endLeftoverEngine ends the pulumi process of a run whose lab was killed. It is
 // known by the home directory in its environment, which is this lab's alone.
 func (s *Stack) endLeftoverEngine() error {
-	mark := []byte("PULUMI_HOME=" + filepath.Join(s.options.Dir, "home") + "\x00")
+	mark := []byte("PULUMI_HOME=" + filepath.Join(s.options.home(), "home") + "\x00")
 	processes, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		return fmt.Errorf("looking for a leftover engine: %w", err)

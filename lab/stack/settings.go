@@ -47,8 +47,8 @@ func (o Options) writeSettings(ctx context.Context, passphrase string, values Se
 		return fmt.Errorf("encoding the configuration: %w", err)
 	}
 	// Encrypting anew would change the file at every run.
-	path := filepath.Join(ProjectDir(o.Dir), "Pulumi."+o.Name+".yaml")
-	mark := filepath.Join(o.Dir, "configured")
+	path := o.settingsFile(o.home())
+	mark := filepath.Join(o.home(), "configured")
 	sum := checksum(base, wanted, []byte(passphrase))
 	if was, err := os.ReadFile(mark); err == nil && string(was) == sum {
 		if _, err := os.Stat(path); err == nil {
@@ -61,6 +61,10 @@ func (o Options) writeSettings(ctx context.Context, passphrase string, values Se
 		return err
 	}
 	salt, err := currentSalt(path)
+	if err == nil && salt == "" {
+		// It is in the repository, from which every machine has it.
+		salt, err = currentSalt(o.settingsFile(o.Dir))
+	}
 	if err != nil {
 		return err
 	}
@@ -97,11 +101,16 @@ func (o Options) writeSettings(ctx context.Context, passphrase string, values Se
 	return nil
 }
 
+// settingsFile is the stack's file in the project of a home.
+func (o Options) settingsFile(home string) string {
+	return filepath.Join(ProjectDir(home), "Pulumi."+o.Name+".yaml")
+}
+
 // announceKeys tells the program which keys its stack has, as a language host
 // does, so that it finds those that it does not know. Values are left out: an
 // inline program gets them from the engine, and an environment is readable.
 func (o Options) announceKeys() error {
-	path := filepath.Join(ProjectDir(o.Dir), "Pulumi."+o.Name+".yaml")
+	path := o.settingsFile(o.home())
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading the stack's settings: %w", err)

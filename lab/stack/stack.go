@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -18,6 +19,9 @@ const Project = "clawft"
 type Options struct {
 	// Dir is the lab's directory; the stack lives in subdirectories of it.
 	Dir string
+	// Home is where a user's machine has what is its own: the project's directory,
+	// and what Pulumi keeps. Default: Dir.
+	Home string
 	// Name is the stack's name.
 	Name string
 	// ProjectFile and StackFile are the product's Pulumi.yaml and
@@ -33,6 +37,8 @@ type Options struct {
 	Program pulumi.RunFunc
 }
 
+func (o Options) home() string { return cmp.Or(o.Home, o.Dir) }
+
 // Stack is a Pulumi stack of the lab.
 type Stack struct {
 	auto.Stack
@@ -41,12 +47,12 @@ type Stack struct {
 
 // ProjectDir is the directory that relative paths in the stack's configuration
 // start from.
-func ProjectDir(lab string) string { return filepath.Join(lab, "project") }
+func ProjectDir(home string) string { return filepath.Join(home, "project") }
 
 // Open creates the stack, or selects it where it exists.
 func Open(ctx context.Context, options Options) (*Stack, error) {
-	project := ProjectDir(options.Dir)
-	home := filepath.Join(options.Dir, "home")
+	project := ProjectDir(options.home())
+	home := filepath.Join(options.home(), "home")
 	state := filepath.Join(options.Dir, "state")
 	for _, dir := range []string{project, home, state} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -67,7 +73,7 @@ func Open(ctx context.Context, options Options) (*Stack, error) {
 	if err := options.announceKeys(); err != nil {
 		return nil, err
 	}
-	command, err := pulumiCommand(filepath.Join(options.Dir, "cli"), options.Pulumi)
+	command, err := pulumiCommand(filepath.Join(options.home(), "cli"), options.Pulumi)
 	if err != nil {
 		return nil, err
 	}
