@@ -51,9 +51,22 @@ type ImageArgs struct {
 	Contexts map[string]string
 	Builder  Builder
 	Cache    Cache
+	// SourceLogin reads a private git context; nil is a public one.
+	SourceLogin *SourceLogin
 	// PushCredentials is nil where the registry is used anonymously or the
 	// machine that builds is logged in already.
 	PushCredentials *RegistryCredentials
+}
+
+// SourceLogin is how the build logs in to the git repository that is its context.
+// Neither way leaves anything in the image.
+type SourceLogin struct {
+	// SSH uses the agent of the machine that builds.
+	SSH bool
+	// Host and Header are for HTTP: a host with its port, and the value of the header
+	// Authorization.
+	Host   string
+	Header pulumi.StringInput
 }
 
 // Builder says which buildx builder builds: by default the one that docker-build
@@ -112,7 +125,7 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 		opts = append(opts, pulumi.IgnoreChanges([]string{"*"}))
 	}
 	cacheFrom, cacheTo := args.Cache.exchange()
-	build, err := dockerbuild.NewImage(ctx, name+"-build", &dockerbuild.ImageArgs{
+	buildArgs := &dockerbuild.ImageArgs{
 		Builder:        builder,
 		Context:        dockerbuild.BuildContextArgs{Location: pulumi.String(args.Context), Named: namedContexts(args.Contexts)},
 		Dockerfile:     args.dockerfile(),
@@ -134,7 +147,9 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 				OciMediaTypes: pulumi.Bool(true),
 			},
 		}},
-	}, opts...)
+	}
+	args.SourceLogin.give(buildArgs)
+	build, err := dockerbuild.NewImage(ctx, name+"-build", buildArgs, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("registering the build: %w", err)
 	}
@@ -174,6 +189,21 @@ func (b Builder) register(ctx *pulumi.Context, name string, opts ...pulumi.Resou
 		return nil, fmt.Errorf("registering the builder: %w", err)
 	}
 	return dockerbuild.BuilderConfigArgs{Name: made.Name}, nil
+}
+
+// give passes the login on to BuildKit, which asks for secrets of such names:
+// https://docs.docker.com/build/building/secrets/#git-authentication-for-remote-contexts
+func (l *SourceLogin) give(build *dockerbuild.ImageArgs) {
+	switch {
+	case l == nil:
+	case l.SSH:
+		build.Ssh = dockerbuild.SSHArray{dockerbuild.SSHArgs{Id: pulumi.String("default")}}
+	default:
+		secret := "GIT_AUTH_HEADER." + l.Host
+		build.Secrets = pulumi.StringMap{secret: pulumi.ToSecret(l.Header.ToStringOutput()).(pulumi.StringOutput)}
+		// Another token is no other source, and the next build uses it all the same.
+		build.IgnoreSecretsInDiffCalculation = pulumi.ToStringArray([]string{secret})
+	}
 }
 
 // noCache is left out where the cache is used, as everywhere else.

@@ -1,17 +1,13 @@
 package components
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 )
-
-// gitWaitDelay is how long after its time limit git may take to end.
-const gitWaitDelay = 2 * time.Second
 
 // Commit is what a ref of a git repository stands for.
 type Commit struct {
@@ -23,18 +19,23 @@ type Commit struct {
 
 // ResolveCommit asks a git repository which commit a branch, tag or full commit
 // hash stands for, so that a build is pinned to content that cannot move, and
-// when that commit was made.
-func ResolveCommit(ctx context.Context, url, ref string) (Commit, error) {
+// when that commit was made. It does so with what the build will have, and nothing
+// else: what passes here can be built.
+func ResolveCommit(ctx context.Context, source Source, ref string) (Commit, error) {
+	if source.SSH() && os.Getenv("SSH_AUTH_SOCK") == "" {
+		return Commit{}, fmt.Errorf("%s is reached with SSH, and there is no SSH agent here (SSH_AUTH_SOCK is empty): "+
+			"start one and add a key that may read it, with `ssh-agent` and `ssh-add`; %s", source.URL, otherWays)
+	}
 	hash := ref
 	if !isCommit(ref) {
 		var err error
-		if hash, err = lookUp(ctx, url, ref); err != nil {
+		if hash, err = lookUp(ctx, source, ref); err != nil {
 			return Commit{}, err
 		}
 	}
-	commit, err := fetchCommit(ctx, url, hash)
+	commit, err := fetchCommit(ctx, source, hash)
 	if err != nil {
-		return Commit{}, fmt.Errorf("fetching commit %s of %s: %w", hash, url, err)
+		return Commit{}, fmt.Errorf("fetching commit %s of %s: %w", hash, source.URL, err)
 	}
 	return commit, nil
 }
@@ -47,11 +48,11 @@ func isCommit(ref string) bool {
 }
 
 // lookUp returns the hash of the commit that a branch or a tag points to.
-func lookUp(ctx context.Context, url, ref string) (string, error) {
+func lookUp(ctx context.Context, source Source, ref string) (string, error) {
 	// A tag object is followed to its commit by the ^{} entry.
-	listed, err := git(ctx, "ls-remote", "--", url, ref, ref+"^{}")
+	listed, err := source.git(ctx, "ls-remote", "--", source.URL, ref, ref+"^{}")
 	if err != nil {
-		return "", fmt.Errorf("listing the refs of %s: %w", url, err)
+		return "", fmt.Errorf("listing the refs of %s: %w", source.URL, err)
 	}
 	found := map[string]string{}
 	for line := range strings.Lines(listed) {
@@ -64,29 +65,29 @@ func lookUp(ctx context.Context, url, ref string) (string, error) {
 			return commit, nil
 		}
 	}
-	return "", fmt.Errorf("%s has no tag or branch %q; give one that exists as clawft:image.ref, or a commit's 40-digit hash", url, ref)
+	return "", fmt.Errorf("%s has no tag or branch %q; give one that exists as clawft:image.ref, or a commit's 40-digit hash", source.URL, ref)
 }
 
 // fetchCommit reads one commit, without its files and its ancestors. Where the
 // server does not leave out the files, git says so and takes them.
-func fetchCommit(ctx context.Context, url, hash string) (Commit, error) {
+func fetchCommit(ctx context.Context, source Source, hash string) (Commit, error) {
 	dir, err := os.MkdirTemp("", "clawft-source-")
 	if err != nil {
 		return Commit{}, fmt.Errorf("making a temporary repository: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	repository := "--git-dir=" + dir
-	if _, err := git(ctx, repository, "init", "--quiet", "--bare"); err != nil {
+	if _, err := source.git(ctx, repository, "init", "--quiet", "--bare"); err != nil {
 		return Commit{}, fmt.Errorf("making a temporary repository: %w", err)
 	}
-	if _, err := git(ctx, repository, "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "--", url, hash); err != nil {
-		if ctx.Err() != nil {
+	if _, err := source.git(ctx, repository, "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "--", source.URL, hash); err != nil {
+		if ctx.Err() != nil || errors.Is(err, errNoAccess) {
 			return Commit{}, err
 		}
 		return Commit{}, fmt.Errorf("%w; the build fetches it by its hash as well: give a tag, a branch or a commit that the server has as clawft:image.ref", err)
 	}
 	// The hash can be that of a tag object.
-	shown, err := git(ctx, repository, "show", "--no-patch", "--no-show-signature", "--format=%H %cI", hash+"^{commit}", "--")
+	shown, err := source.git(ctx, repository, "show", "--no-patch", "--no-show-signature", "--format=%H %cI", hash+"^{commit}", "--")
 	if err != nil {
 		return Commit{}, err
 	}
@@ -96,21 +97,4 @@ func fetchCommit(ctx context.Context, url, hash string) (Commit, error) {
 		return Commit{}, fmt.Errorf("reading its date: %w", err)
 	}
 	return Commit{Hash: hash, Date: committed}, nil
-}
-
-// git returns what a git command prints. It never asks for a password.
-func git(ctx context.Context, args ...string) (string, error) {
-	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(ctx, "git", args...)
-	command.Env = append(command.Environ(), "GIT_TERMINAL_PROMPT=0")
-	command.Stdout, command.Stderr = &stdout, &stderr
-	// Git's helper for the transport outlives it, and holds the pipes.
-	command.WaitDelay = gitWaitDelay
-	if err := command.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", fmt.Errorf("no answer: %w", ctx.Err())
-		}
-		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
 }

@@ -96,7 +96,7 @@ func TestResolveCommit(t *testing.T) {
 		{"hash of an annotated tag", tag, release},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ResolveCommit(t.Context(), u.dir, test.ref)
+			got, err := ResolveCommit(t.Context(), Source{URL: u.dir}, test.ref)
 			if err != nil || got.Hash != test.want.Hash || !got.Date.Equal(test.want.Date) {
 				t.Errorf("%s is %v, %v; want %v", test.ref, got, err, test.want)
 			}
@@ -112,7 +112,7 @@ func TestResolveCommit(t *testing.T) {
 		{"an option", "--upload-pack=touch injected"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ResolveCommit(t.Context(), u.dir, test.ref)
+			got, err := ResolveCommit(t.Context(), Source{URL: u.dir}, test.ref)
 			want := u.dir + ` has no tag or branch "` + test.ref + `"; give one that exists as clawft:image.ref, or a commit's 40-digit hash`
 			if err == nil || err.Error() != want {
 				t.Errorf("got %v, %v; want %s", got, err, want)
@@ -130,7 +130,7 @@ func TestResolveCommitThatIsNotThere(t *testing.T) {
 		{"not a commit", u.tree(t), "expected commit type"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ResolveCommit(t.Context(), u.dir, test.hash)
+			got, err := ResolveCommit(t.Context(), Source{URL: u.dir}, test.hash)
 			if err == nil {
 				t.Fatalf("got %v", got)
 			}
@@ -158,7 +158,7 @@ func TestResolveCommitFetchesNoFiles(t *testing.T) {
 			sent := filepath.Join(t.TempDir(), "trace")
 			t.Setenv("GIT_TRACE_PACKET", sent)
 
-			got, err := ResolveCommit(t.Context(), u.dir, want.Hash)
+			got, err := ResolveCommit(t.Context(), Source{URL: u.dir}, want.Hash)
 			if err != nil || got.Hash != want.Hash || !got.Date.Equal(want.Date) {
 				t.Fatalf("got %v, %v; want %v", got, err, want)
 			}
@@ -182,7 +182,7 @@ func TestResolveCommitFetchesNoFiles(t *testing.T) {
 
 func TestResolveCommitOfAnUnreachableRepository(t *testing.T) {
 	absent := filepath.Join(t.TempDir(), "absent.git")
-	_, err := ResolveCommit(t.Context(), absent, "main")
+	_, err := ResolveCommit(t.Context(), Source{URL: absent}, "main")
 	if err == nil {
 		t.Fatal("an absent repository was accepted")
 	}
@@ -212,7 +212,7 @@ func TestResolveCommitOfASilentServer(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			_, err := ResolveCommit(ctx, url, test.ref)
+			_, err := ResolveCommit(ctx, Source{URL: url}, test.ref)
 			if want := test.want + ": no answer: context deadline exceeded"; err == nil || err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}

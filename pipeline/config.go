@@ -67,6 +67,10 @@ type settings struct {
 	SSHPrivateKey string `json:"sshPrivateKey" secret:"true"`
 	// Password or token that belongs to `image.username` and may push.
 	RegistryPassword string `json:"registryPassword" secret:"true"`
+	// Token that reads a private git repository, `image.source`, whose address begins
+	// with https. It reaches the build as a secret of BuildKit's, which is in neither
+	// the image nor a log; another token builds nothing again.
+	SourceToken string `json:"sourceToken" secret:"true"`
 	// Private key that signs what this stack builds: of the curve P-256, in PEM
 	// format and without a passphrase, as `openssl genpkey -algorithm EC -pkeyopt
 	// ec_paramgen_curve:P-256` makes one. Default: a key that is generated in the
@@ -220,6 +224,7 @@ func (l *loader) check(given *settings) {
 	checkVersion(r, l.key("version"), given.Version)
 	given.Image.check(r, l.key("image"), given.Version, l.ctx.RootDirectory())
 	given.Image.checkLogins(r, l.key(""), given)
+	given.Image.checkSourceToken(r, l.key(""), given.SourceToken)
 	given.Image.checkKeys(r, l.key(""), given.SigningKey)
 	given.Gateway.check(r, l.key("gateway"), given.Version)
 	checkSecrets(r, l.key("secrets"), given.Secrets)

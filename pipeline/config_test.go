@@ -199,7 +199,7 @@ func TestUnknownTopLevelKeys(t *testing.T) {
 	t.Setenv(pulumi.EnvConfig, `{"clawft:version":"0.6.19","clawft:gatway":"{}","clawft:colour":"red","other:gatway":"{}"}`)
 	_, err := with(nil).load(t, "dev")
 	checkProblems(t, err, []string{
-		"clawft:colour: got an unknown key; want one of actionsSecrets, gateway, github, hosts, image, protect, registryPassword, registryPullToken, rollout, secrets, signingKey, ssh, sshPrivateKey, version",
+		"clawft:colour: got an unknown key; want one of actionsSecrets, gateway, github, hosts, image, protect, registryPassword, registryPullToken, rollout, secrets, signingKey, sourceToken, ssh, sshPrivateKey, version",
 		`clawft:gatway: got an unknown key; want "gateway"`,
 	})
 }

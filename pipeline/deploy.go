@@ -84,7 +84,7 @@ func (c *Config) resolveSource(ctx context.Context) (components.Commit, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	commit, err := components.ResolveCommit(ctx, c.Image.Source, c.Image.Ref)
+	commit, err := components.ResolveCommit(ctx, c.Image.git(), c.Image.Ref)
 	if err != nil {
 		return components.Commit{}, fmt.Errorf("resolving clawft:image.source: %w", err)
 	}
@@ -226,6 +226,7 @@ func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, public pu
 		Contexts:        c.Image.Contexts,
 		Builder:         components.Builder(c.Image.Builder),
 		Cache:           c.Image.Cache.component(),
+		SourceLogin:     c.Image.sourceLogin(),
 		PushCredentials: c.Image.Push.component(),
 	}, use)
 	if err != nil {

@@ -18,11 +18,16 @@ type Image struct {
 	// Capital letters become lower case, as registries demand. Required.
 	Repository string `json:"repository"`
 	// What to build: the URL of a git repository, or a local directory, relative
-	// to the project's.
+	// to the project's. A private repository is read with `sourceToken`, or, if its
+	// address is one for SSH, with the keys in the agent of the machine that runs
+	// Pulumi.
 	Source string `json:"source"`
 	// Tag, branch or commit to build from a git source. Default: v and the
 	// version. May also stand behind the URL: …/clawft.git#v0.6.19.
 	Ref string `json:"ref"`
+	// User to whom `sourceToken` belongs. Most tokens do not care, but a deploy token
+	// of GitLab does.
+	SourceUsername string `json:"sourceUsername" default:"x-access-token"`
 	// Dockerfile, relative to the project's directory.
 	Dockerfile string `json:"dockerfile" default:"Dockerfile"`
 	// Platforms to build: linux/amd64, linux/arm64.
@@ -73,6 +78,8 @@ type Image struct {
 	// User who pulls on the hosts, with `registryPullToken`. Default: `username`.
 	PullUsername string `json:"pullUsername"`
 
+	// SourceToken is empty for a source that is public or reached with SSH.
+	SourceToken string `json:"-"`
 	// Subdirectory of a git source: what stands behind #ref: in its URL.
 	Subdirectory string `json:"-"`
 	// SigningKey is nil if one is to be generated.
@@ -140,6 +147,25 @@ func (i Image) reader() *RegistryLogin {
 // Git is true if the image is built from a git repository.
 func (i Image) Git() bool { return isGitURL(i.Source) }
 
+// git is the repository of a git source.
+func (i Image) git() components.Source {
+	return components.Source{URL: i.Source, Username: i.SourceUsername, Token: i.SourceToken}
+}
+
+// sourceLogin is nil where the build needs none.
+func (i Image) sourceLogin() *components.SourceLogin {
+	source := i.git()
+	switch {
+	case !i.Git():
+		return nil
+	case source.SSH():
+		return &components.SourceLogin{SSH: true}
+	case source.Token == "":
+		return nil
+	}
+	return &components.SourceLogin{Host: source.Host(), Header: secret(source.Header())}
+}
+
 // pinned is the build context: a local directory as it stands there, or the git
 // source at a commit.
 func (i Image) pinned(commit string) string {
@@ -183,6 +209,7 @@ func (i *Image) complete(s *settings) {
 		i.Source = url
 		i.Ref, i.Subdirectory, _ = strings.Cut(fragment, ":")
 	}
+	i.SourceToken = s.SourceToken
 	slices.Sort(i.Platforms)
 	if i.Cache.Ref == "" && i.Cache.Type == "registry" {
 		i.Cache.Ref = i.Repository + ":buildcache"

@@ -111,6 +111,28 @@ func TestWrongImages(t *testing.T) {
 		{"size limit", imageWith(fixed + ", sizeLimitMiB: 0"), []string{
 			"clawft:image.sizeLimitMiB: got 0; want 1 to 10240 MiB",
 		}},
+		{"token of a source that takes none", map[string]string{"image": "{repository: ghcr.io/clawft/clawft, source: src}", "sourceToken": "{secure: canary}"}, []string{
+			"clawft:sourceToken: got a token; want none, because image.source is not a git repository with an address that begins with https://",
+		}},
+		{"token in the open", map[string]string{"image": "{repository: ghcr.io/clawft/clawft, source: 'http://git.example.org/x/y.git'}", "sourceToken": "{secure: canary}"}, []string{
+			"clawft:sourceToken: got a token; want none, because image.source is not a git repository with an address that begins with https://",
+		}},
+		{"token with SSH", map[string]string{"image": "{repository: ghcr.io/clawft/clawft, source: 'git@github.com:x/y.git'}", "sourceToken": "{secure: canary}"}, []string{
+			"clawft:sourceToken: got a token; want none, because image.source is not a git repository with an address that begins with https://",
+		}},
+		{"token with its user", map[string]string{"image": "{repository: ghcr.io/clawft/clawft, source: 'https://github.com/x/y.git', sourceUsername: 'a:b'}", "sourceToken": "{secure: ' canary'}"}, []string{
+			`clawft:image.sourceUsername: got "a:b"; want a user name without a colon`,
+			"clawft:sourceToken: got a value with blanks around it or of several lines; want the token alone",
+		}},
+		{"user without a token", imageWith("source: 'https://github.com/x/y.git', sourceUsername: bot"), []string{
+			"clawft:sourceToken: got nothing; want the token of image.sourceUsername: pulumi config set --stack dev --secret clawft:sourceToken",
+		}},
+		{"rebuild of what is not built", imageWith(fixed + ", revision: 2"), []string{
+			"clawft:image.revision: got 2; want none, because this stack builds nothing that could be built again",
+		}},
+		{"rebuild as a version", map[string]string{"version": "0.6.19-r2"}, []string{
+			`clawft:version: got "0.6.19-r2"; want 0.6.19: a release that is built again is published under this tag by clawft:image.revision 2`,
+		}},
 		{"user without a password", imageWith("source: src, username: bot"), []string{
 			`clawft:registryPassword: got nothing; want the password of image.username: pulumi config set --stack dev --secret clawft:registryPassword`,
 		}},

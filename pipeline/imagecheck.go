@@ -139,6 +139,30 @@ func (i *Image) checkSource(r *report, path, root string) {
 	}
 }
 
+// loopback is where a token may go unencrypted.
+var loopback = regexp.MustCompile(`^http://(127\.[0-9.]+|localhost|\[::1\])[:/]`)
+
+// checkSourceToken demands that a token has a source that takes one. The prefix is
+// the project's namespace.
+func (i *Image) checkSourceToken(r *report, prefix, token string) {
+	const userDefault = "x-access-token"
+	at := prefix + "sourceToken"
+	switch {
+	case token == "":
+		if i.SourceUsername != userDefault {
+			r.wrong(at, nothing, "the token of image.sourceUsername: %s", r.setSecretCommand(at))
+		}
+		return
+	case !strings.HasPrefix(i.Source, "https://") && !loopback.MatchString(i.Source):
+		r.wrong(at, "a token", "none, because image.source is not a git repository with an address that begins with https://")
+	case strings.ContainsFunc(token, isControl) || strings.TrimSpace(token) != token:
+		r.wrong(at, "a value with blanks around it or of several lines", "the token alone")
+	}
+	if i.SourceUsername == "" || strings.Contains(i.SourceUsername, ":") || strings.ContainsFunc(i.SourceUsername, isControl) {
+		r.wrong(prefix+"image.sourceUsername", quote(i.SourceUsername), "a user name without a colon")
+	}
+}
+
 func (i *Image) checkDirectory(r *report, path, root string) {
 	info, err := os.Stat(inProject(root, i.Source))
 	switch {

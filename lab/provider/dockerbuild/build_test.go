@@ -3,6 +3,7 @@ package dockerbuild
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,8 @@ import (
 	presource "github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"github.com/clawft/infra/components"
+	"github.com/clawft/infra/internal/testgit"
 	"github.com/clawft/infra/lab/buildkit"
 	"github.com/clawft/infra/lab/buildkit/buildx"
 	"github.com/clawft/infra/lab/registry"
@@ -502,5 +505,71 @@ func convert(v any) property.Value {
 			panic(err)
 		}
 		return value
+	}
+}
+
+// A private repository is read with a secret of the build, which stays out of the
+// image and of everything that is printed; another token is no change.
+func TestPrivateGitContext(t *testing.T) {
+	const token = "planted-token"
+	lab := newLab(t)
+	write(t, lab.dir, "private/file", "content", 0o644)
+	location := serveGit(t, filepath.Join(lab.dir, "private"))
+	server := testgit.Serve(t, lab.dir, "x-access-token", token)
+	_, commit, _ := strings.Cut(location, "#")
+	if err := os.Symlink("private/.git", filepath.Join(lab.dir, "private.git")); err != nil {
+		t.Fatal(err)
+	}
+	source := components.Source{URL: server.URL + "/private.git", Username: "x-access-token", Token: token}
+	secret := "GIT_AUTH_HEADER." + source.Host()
+	inputs := func(header string) property.Map {
+		given := map[string]any{
+			"context": map[string]any{"location": source.URL + "#" + commit}, "dockerfile": map[string]any{"inline": "FROM scratch\nCOPY file /\n"},
+			"platforms": []any{"linux/amd64"}, "push": true, "tags": []any{lab.repository() + ":private"}, "registries": []any{lab.login()},
+			// The one that was fetched before would be used otherwise.
+			"noCache": true,
+		}
+		if header != "" {
+			given["secrets"] = map[string]any{secret: header}
+			given["ignoreSecretsInDiffCalculation"] = []any{secret}
+		}
+		return lab.check(t, imageURN, given)
+	}
+	if _, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: inputs("")}); err == nil {
+		t.Fatal("a private repository was read without a login")
+	}
+	created, err := lab.provider.Create(t.Context(), p.CreateRequest{Urn: imageURN, Properties: inputs(source.Header())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := lab.pull(t, created.Properties.Get("ref").AsString(), "amd64")
+	config, err := image.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hidden := range []string{token, strings.Fields(source.Header())[1]} {
+		if strings.Contains(string(config), hidden) {
+			t.Errorf("the image shows the token: %s", config)
+		}
+		if strings.Contains(fmt.Sprint(created.Properties.Get("digest"), created.Properties.Get("ref"), created.Properties.Get("contextHash")), hidden) {
+			t.Error("the state shows the token")
+		}
+	}
+	if !created.Properties.Get("secrets").HasSecrets() {
+		t.Error("the token is no secret in the state")
+	}
+
+	server.Rotate("another-token")
+	source.Token = "another-token"
+	diff, err := lab.provider.Diff(t.Context(), p.DiffRequest{
+		ID: created.ID, Urn: imageURN, State: created.Properties, OldInputs: inputs("basic old"), Inputs: inputs(source.Header()),
+	})
+	if err != nil || diff.HasChanges {
+		t.Errorf("another token is a change: %v, %v", diff.DetailedDiff, err)
+	}
+	if _, err := lab.provider.Update(t.Context(), p.UpdateRequest{
+		ID: created.ID, Urn: imageURN, State: created.Properties, OldInputs: inputs("basic old"), Inputs: inputs(source.Header()),
+	}); err != nil {
+		t.Errorf("the next build does not use the new token: %v", err)
 	}
 }
