@@ -65,6 +65,9 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	ctx.Export("version", pulumi.String(cfg.Version))
+	if cfg.Image.Revision > 0 {
+		ctx.Export("revision", pulumi.Int(cfg.Image.Revision))
+	}
 	ctx.Export("image", image.ref)
 	ctx.Export("digest", image.digest)
 	if image.signature != nil {

@@ -29,11 +29,19 @@ last_update() {
           dirty: (.environment["git.dirty"] == "true" and (.environment["ci.system"] // "") == "")} end'
 }
 
-# use_version STACK VERSION OUTPUTS sets the release that the program deploys. An
-# empty version is the one that runs, whatever the stack file says: a release
-# does not commit to this repository.
+# use_version STACK VERSION OUTPUTS [REVISION] sets the release that the program
+# deploys. An empty version is the one that runs, with its revision, whatever the
+# stack file says: a release does not commit to this repository.
 use_version() {
-  local version=$2
-  if [[ -z $version ]]; then version=$(jq -r '.version // empty' <<<"$3"); fi
-  if [[ -n $version ]]; then pulumi config set --stack "$1" clawft:version "$version"; fi
+  local version=$2 revision=${4:-0}
+  if [[ -z $version ]]; then
+    version=$(jq -r '.version // empty' <<<"$3")
+    revision=${4:-$(jq -r '.revision // 0' <<<"$3")}
+  fi
+  if [[ -z $version ]]; then return 0; fi
+  pulumi config set --stack "$1" clawft:version "$version"
+  # Left alone where there is none and none is wanted.
+  if [[ $revision != 0 ]] || pulumi config get --stack "$1" --path clawft:image.revision >/dev/null 2>&1; then
+    pulumi config set --stack "$1" --path clawft:image.revision "$revision"
+  fi
 }

@@ -1,18 +1,24 @@
 #!/usr/bin/env bash
 # Updates a stack and writes what it did to the run's summary.
 #
-#   release.sh STACK [VERSION]
+#   release.sh STACK [VERSION [REVISION]]
 #
 # VERSION is the gateway's, with or without "v"; without it the one that runs stays.
+# REVISION is that of a release that is built again on purpose.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .github/scripts/lib.sh
 
 stack=$(qualified "$1") version=${2:-}
-version=${version#v}
+version=${version#v} revision=${3:-}
 number='(0|[1-9][0-9]*)'
 if [[ -n $version && ! $version =~ ^$number\.$number\.$number(-[0-9A-Za-z.-]+)?$ ]]; then
   echo "::error::$version is no version of the gateway; give one such as 0.6.19 or 0.7.0-rc.1"
+  exit 1
+fi
+
+if [[ ! $revision =~ ^([0-9]{1,4})?$ ]]; then
+  echo "::error::$revision is no revision; give 1 for the first rebuild of a release, or nothing"
   exit 1
 fi
 
@@ -21,7 +27,7 @@ if ! exists "$stack"; then
   exit 1
 fi
 before=$(outputs "$stack")
-use_version "$stack" "$version" "$before"
+use_version "$stack" "$version" "$before" "$revision"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! pulumi up --stack "$stack" --yes --non-interactive 2>&1 | tee "$log"; then

@@ -194,6 +194,12 @@ func TestThisRun(t *testing.T) {
 	if got := thisRun(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	// Called from x/y, where the run is.
+	t.Setenv("CALLED_WORKFLOW_REF", "clawft/infra/.github/workflows/release.yml@"+commit)
+	want.builder = "https://github.com/clawft/infra/.github/workflows/release.yml@" + commit
+	if got := thisRun(); got != want {
+		t.Errorf("called, got %+v, want %+v", got, want)
+	}
 }
 
 // What strangers attach counts for nothing.

@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -50,13 +51,15 @@ type run struct {
 
 // thisRun reads what GitHub Actions says about itself:
 // https://docs.github.com/en/actions/reference/workflows-and-actions/variables.
+// GITHUB_WORKFLOW_REF is the caller's if the workflow was called, so release.yml
+// says in a variable of its own which one it is.
 func thisRun() run {
 	if os.Getenv("GITHUB_ACTIONS") != "true" {
 		return run{builder: localBuilder}
 	}
 	server := os.Getenv("GITHUB_SERVER_URL")
 	return run{
-		builder: server + "/" + os.Getenv("GITHUB_WORKFLOW_REF"),
+		builder: server + "/" + cmp.Or(os.Getenv("CALLED_WORKFLOW_REF"), os.Getenv("GITHUB_WORKFLOW_REF")),
 		invocation: fmt.Sprintf("%s/%s/actions/runs/%s/attempts/%s", server, os.Getenv("GITHUB_REPOSITORY"),
 			os.Getenv("GITHUB_RUN_ID"), os.Getenv("GITHUB_RUN_ATTEMPT")),
 	}

@@ -43,7 +43,7 @@ func TestPolicyNoticesPlantedViolations(t *testing.T) {
 		{"one write too many", "own/release.yml", "packages: write # the image", "packages: write\n      id-token: write", `job deploy has the permissions ["contents: read" "packages: write" "id-token: write"]`},
 		{"credentials left on disk", "gateway/pr-gates.yml", "persist-credentials: false", "fetch-depth: 1", "leaves its credentials"},
 		{"title of a pull request in a script", "own/preview.yml", `echo "::notice title=No preview::$note"`, `echo "${{ github.event.pull_request.title }}"`, "expands github.event.pull_request.title in a script"},
-		{"input in a script", "own/release.yml", `release.sh "$STACK" "$VERSION"`, `release.sh "$STACK" "${{ inputs.version }}"`, "expands inputs.version in a script"},
+		{"input in a script", "own/release.yml", `"$STACK" "$VERSION"`, `"$STACK" "${{ inputs.version }}"`, "expands inputs.version in a script"},
 		{"expression in github-script", "own/release.yml", "- name: Update the stack", "- uses: actions/github-script@ed597411d8f924073f98dfc5c65a23a2325f34cd # v8.0.0\n        with:\n          script: core.info('${{ github.head_ref }}')\n      - name: Update the stack", "expands github.head_ref in a script"},
 		{"code of a fork with secrets", "own/preview.yml", "  pull_request:\n", "  pull_request_target:\n", "runs on pull_request_target"},
 		{"secrets for everybody's pull request", "own/preview.yml", "    if: github.event.pull_request.head.repo.full_name == github.repository &&", "    if: github.event_name == 'pull_request' &&", "has secrets without github.event.pull_request.head.repo.full_name == github.repository"},
