@@ -66,7 +66,7 @@ check_ours() {
 	local names=(HOST_FILE_NAMES) found
 	[ $# -ge 3 ] || die "whose host is it? want OWNER GATEWAY STACK [TAKE…]"
 	check_owner "$@" || die "$REFUSED"
-	found=$(foreign_files "${names[@]}" && foreign_units)
+	found=$(foreign_files "${names[@]}"; foreign_units)
 	[ -z "$found" ] || die "$found"$'\n'"it would be overwritten: move it out of the way, or use another machine"
 }
 

@@ -74,7 +74,7 @@ foreign_files() {
 	done
 	# What a gateway shall find may lie there before: the data.
 	if [ ! -f "$ROOT/README" ] || ! own_file "$ROOT/README"; then
-		found=$(find "$ROOT" -mindepth 1 -maxdepth 2 -not -type d -not -path "$ROOT/data" -not -path "$ROOT/data/*" -print -quit 2>/dev/null)
+		found=$(find "$ROOT" -mindepth 1 -path "$ROOT/data" -prune -o -not -type d -print -quit 2>/dev/null) || true
 		[ -z "$found" ] || echo "$ROOT is not ours: there is $found"
 	fi
 }
