@@ -21,7 +21,7 @@ func interrupted(t *testing.T) {
 		{"access-key", syscall.SIGKILL},
 		{"gw-1-server", syscall.SIGINT},
 		{"gw-2-bootstrap", syscall.SIGKILL},
-		{"gw-1-release", syscall.SIGINT},
+		{"gw-2-release", syscall.SIGINT},
 	} {
 		t.Run(fmt.Sprintf("%s after %s", moment.signal, moment.mark), func(t *testing.T) {
 			endAt(t, moment.mark, moment.signal)
