@@ -183,6 +183,38 @@ func TestWhatIsOursIsStopped(t *testing.T) {
 	}
 }
 
+// A release that takes over one without a record meets its container when it starts.
+func TestWhoseAContainerIs(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		before, staged string // the owners of the release that runs and of the new one; "" has no record
+		owners, label  string
+		ours           bool
+	}{
+		{"ours", us, us, "", us, true},
+		{"of whom we take over from", them, us, "", them, true},
+		{"of whom we may take over from", us, "", them, them, true},
+		{"another's", us, us, "", them, false},
+		{"nobody's", us, us, us, "", false},
+		{"of a lost record", "", us, "", them, true},
+		{"nobody's, with a lost record", "", us, "", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := newTestHost(t)
+			host.owned("a", c.before, "gw-1", "acme/clawft/prod")
+			if c.staged != "" {
+				host.owned("b", c.staged, "gw-1", "acme/clawft/prod")
+			}
+			host.dockerOf(c.label)
+			got := host.succeeds("bash", "-c", "set -euo pipefail; . "+host.path(libDirectory)+"common.sh; OWNERS="+c.owners+
+				`; own_container clawft && echo "ours: $CONTAINER" || echo "$FOREIGN"`)
+			if strings.HasPrefix(got, "ours: c1c1c1") != c.ours {
+				t.Errorf("got %s, want it ours: %t", got, c.ours)
+			}
+		})
+	}
+}
+
 // A container is named once, when it is looked for; from then on it has an ID, which no other has.
 func TestContainersAreStoppedByID(t *testing.T) {
 	found := 0

@@ -7,9 +7,10 @@
 // that the pipeline package has already validated; what flows from one resource
 // to the next is an Input or Output.
 //
-// Remote commands carry no Triggers. In pulumi-command a changed trigger
-// replaces the command, and a replacement runs the old command's delete after
-// the new one's create, which would uninstall what was just deployed. A changed
-// standard input updates the command instead, and every script is idempotent,
-// so an update that has nothing to do says so and changes nothing.
+// Every changed input of a remote command, the connection included, runs its
+// create again, so every script is idempotent: with nothing to do it says so and
+// changes nothing. Only changed Triggers replace the command, which runs the old
+// delete with the old connection. They are what names the machine, for a command
+// that has something to undo there, and DeleteBeforeReplace has that done before
+// the new create: the other order would uninstall what was just deployed.
 package components

@@ -42,14 +42,15 @@ api() {
 # Owners, one a line, whose containers may be stopped beside those of the releases on this host.
 OWNERS=''
 
-# known_owner ID tells whether a release on this host is that owner's, or OWNERS names it. Where the
-# records were lost, every owner is known.
+# known_owner ID tells whether a release on this host is that owner's, or OWNERS names it. Where a
+# record was lost, every owner is known.
 known_owner() {
-	local known
+	local release
 	[ -n "$1" ] || return 1
-	known=$(sed -n 's/^OWNER=//p' "$ROOT"/releases/*/owner 2>/dev/null) || true
-	if [ -z "$known" ] && [ -n "$(owned_release)" ]; then return 0; fi
-	grep -qFx -e "$1" <<<"$known"$'\n'"$OWNERS"
+	for release in "$ROOT"/releases/*/release.env; do
+		[ ! -f "$release" ] || [ -f "${release%/*}/owner" ] || return 0
+	done
+	grep -qsFx -e "OWNER=$1" "$ROOT"/releases/*/owner || grep -qFx -e "$1" <<<"$OWNERS"
 }
 
 # own_container NAME looks for a container. CONTAINER is its ID if it is ours, and empty if there is
