@@ -25,14 +25,16 @@ type ProvidersArgs struct {
 }
 
 // HcloudProviderArgs configures access to the Hetzner Cloud API. Fields left
-// nil are read by the plugin from its environment (HCLOUD_TOKEN, HCLOUD_ENDPOINT).
+// nil are those of the stack's configuration (hcloud:token, hcloud:endpoint), or
+// read by the plugin from its environment (HCLOUD_TOKEN, HCLOUD_ENDPOINT).
 type HcloudProviderArgs struct {
 	Token    pulumi.StringPtrInput
 	Endpoint pulumi.StringPtrInput
 }
 
 // GitHubProviderArgs configures access to the GitHub API. Fields left nil are
-// read by the plugin from its environment (GITHUB_TOKEN, GITHUB_BASE_URL).
+// those of the stack's configuration (github:token, github:baseUrl), or read by
+// the plugin from its environment (GITHUB_TOKEN, GITHUB_BASE_URL).
 type GitHubProviderArgs struct {
 	Owner   string
 	Token   pulumi.StringPtrInput
@@ -53,13 +55,13 @@ const githubVersion = "6.14.1"
 // newGitHubProvider registers what github.NewProvider does, but for what that
 // reads from the environment of whoever runs the program: the plugin reads it
 // too, and a token in the state would be a change for everybody who has another.
-func newGitHubProvider(ctx *pulumi.Context, name string, args *github.ProviderArgs) (*github.Provider, error) {
+func newGitHubProvider(ctx *pulumi.Context, name string, args *github.ProviderArgs, opts ...pulumi.ResourceOption) (*github.Provider, error) {
 	if args.Token != nil {
 		args.Token = pulumi.ToSecret(args.Token).(pulumi.StringPtrInput)
 	}
 	provider := &github.Provider{}
 	return provider, ctx.RegisterResource("pulumi:providers:github", name, args, provider,
-		pulumi.AdditionalSecretOutputs([]string{"token"}), pulumi.Version(githubVersion))
+		append(opts, pulumi.AdditionalSecretOutputs([]string{"token"}), pulumi.Version(githubVersion))...)
 }
 
 // Option passes the providers to a top component; its children inherit them.
@@ -71,13 +73,13 @@ func (p *Providers) Option() pulumi.ResourceOption {
 func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) {
 	providers := &Providers{}
 
-	cmd, err := command.NewProvider(ctx, "command", nil)
+	cmd, err := command.NewProvider(ctx, "command", nil, configured(ctx, "command"))
 	if err != nil {
 		return nil, fmt.Errorf("registering the command provider: %w", err)
 	}
 	providers.all = append(providers.all, cmd)
 
-	keys, err := tls.NewProvider(ctx, "tls", nil)
+	keys, err := tls.NewProvider(ctx, "tls", nil, configured(ctx, "tls"))
 	if err != nil {
 		return nil, fmt.Errorf("registering the tls provider: %w", err)
 	}
@@ -91,7 +93,7 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 		cloud, err := hcloud.NewProvider(ctx, "hcloud", &hcloud.ProviderArgs{
 			Token:    args.Hcloud.Token,
 			Endpoint: args.Hcloud.Endpoint,
-		})
+		}, configured(ctx, "hcloud"))
 		if err != nil {
 			return nil, fmt.Errorf("registering the hcloud provider: %w", err)
 		}
@@ -99,10 +101,18 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 		providers.hcloud = cloud
 	}
 
+	// Where no host is configured, the SDKs and the plugins would write DOCKER_HOST
+	// into the state, which is another one on each machine. Docker's client reads it
+	// all the same.
+	ownHost := pulumi.IgnoreChanges([]string{"host"})
 	if args.Build {
-		// Otherwise the SDK and the plugin write DOCKER_HOST into the state, which is
-		// another one on each machine. Docker's client reads it all the same.
-		build, err := dockerbuild.NewProvider(ctx, "docker-build", &dockerbuild.ProviderArgs{Host: pulumi.String("")}, pulumi.IgnoreChanges([]string{"host"}))
+		buildArgs := &dockerbuild.ProviderArgs{}
+		opts := []pulumi.ResourceOption{configured(ctx, "docker-build", "host")}
+		if _, given := ctx.GetConfig("docker-build:host"); !given {
+			buildArgs.Host = pulumi.String("")
+			opts = append(opts, ownHost)
+		}
+		build, err := dockerbuild.NewProvider(ctx, "docker-build", buildArgs, opts...)
 		if err != nil {
 			return nil, fmt.Errorf("registering the docker-build provider: %w", err)
 		}
@@ -110,11 +120,17 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 	}
 
 	if args.MakeBuilder {
-		engine, err := docker.NewProvider(ctx, "docker", &docker.ProviderArgs{
-			Host: pulumi.String(""),
+		engineArgs := &docker.ProviderArgs{}
+		opts := []pulumi.ResourceOption{configured(ctx, "docker", "host")}
+		if _, given := ctx.GetConfig("docker:host"); !given {
+			engineArgs.Host = pulumi.String("")
+			opts = append(opts, ownHost)
+		}
+		if _, given := ctx.GetConfig("docker:disableDockerDaemonCheck"); !given {
 			// Of a remote builder no Docker daemon takes part, and a preview needs none.
-			DisableDockerDaemonCheck: pulumi.Bool(true),
-		}, pulumi.IgnoreChanges([]string{"host"}))
+			engineArgs.DisableDockerDaemonCheck = pulumi.Bool(true)
+		}
+		engine, err := docker.NewProvider(ctx, "docker", engineArgs, opts...)
 		if err != nil {
 			return nil, fmt.Errorf("registering the docker provider: %w", err)
 		}
@@ -126,7 +142,7 @@ func NewProviders(ctx *pulumi.Context, args *ProvidersArgs) (*Providers, error) 
 			Owner:   pulumi.String(args.GitHub.Owner),
 			Token:   args.GitHub.Token,
 			BaseUrl: args.GitHub.BaseURL,
-		})
+		}, configured(ctx, "github"))
 		if err != nil {
 			return nil, fmt.Errorf("registering the github provider: %w", err)
 		}

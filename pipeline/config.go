@@ -19,6 +19,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 
+	"github.com/clawft/infra/components"
 	"github.com/clawft/infra/internal/nearest"
 )
 
@@ -132,7 +133,10 @@ func (l *loader) read() *settings {
 	target := reflect.ValueOf(given).Elem()
 	setDefaults(target)
 	fields := configFields(target.Type())
-	l.rejectUnknownKeys(slices.Sorted(maps.Keys(fields)))
+	l.rejectUnknownKeys(l.key(""), slices.Sorted(maps.Keys(fields)))
+	for _, plugin := range components.Plugins() {
+		l.rejectUnknownKeys(plugin+":", components.PluginSettings(plugin))
+	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		field := target.Type().Field(fields[key])
 		l.readKey(key, field, target.Field(fields[key]))
@@ -200,15 +204,15 @@ func isEmpty(value any) bool {
 	return value == nil
 }
 
-// rejectUnknownKeys reports keys of the namespace that do not exist. The SDK
+// rejectUnknownKeys reports keys of a namespace, such as "clawft:", that do not
+// exist. The SDK
 // has no call that lists a stack's keys, so they come from the variable in
 // which a language host passes them on.
-func (l *loader) rejectUnknownKeys(known []string) {
+func (l *loader) rejectUnknownKeys(prefix string, known []string) {
 	var all map[string]string
 	if err := json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &all); err != nil {
 		return // not started by a language host
 	}
-	prefix := l.key("")
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		key := path[min(len(prefix), len(path)):]
 		if path != prefix+key || slices.Contains(known, key) {

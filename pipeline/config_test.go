@@ -196,11 +196,13 @@ func TestVersions(t *testing.T) {
 // The SDK cannot list a stack's keys; a language host passes them on in the
 // environment.
 func TestUnknownTopLevelKeys(t *testing.T) {
-	t.Setenv(pulumi.EnvConfig, `{"clawft:version":"0.6.19","clawft:gatway":"{}","clawft:colour":"red","other:gatway":"{}"}`)
+	t.Setenv(pulumi.EnvConfig, `{"clawft:version":"0.6.19","clawft:gatway":"{}","clawft:colour":"red","other:gatway":"{}","hcloud:pollIntervall":"1s","github:writeDelayMs":"0","command:colour":"red"}`)
 	_, err := with(nil).load(t, "dev")
 	checkProblems(t, err, []string{
 		"clawft:colour: got an unknown key; want one of actionsSecrets, gateway, github, hosts, image, protect, registryPassword, registryPullToken, rollout, secrets, signingKey, sourceToken, ssh, sshPrivateKey, version",
 		`clawft:gatway: got an unknown key; want "gateway"`,
+		"command:colour: got an unknown key; want none: there is nothing to configure",
+		`hcloud:pollIntervall: got an unknown key; want "pollInterval"`,
 	})
 }
 

@@ -75,6 +75,9 @@ func suggest(suggestion string, names []string) string {
 	if suggestion != "" {
 		return strconv.Quote(suggestion)
 	}
+	if len(names) == 0 {
+		return "none: there is nothing to configure"
+	}
 	return "one of " + strings.Join(names, ", ")
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 
 	"github.com/clawft/infra/components"
 )
@@ -36,7 +35,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	everything := components.Collect(ctx)
-	providers, err := components.NewProviders(ctx, cfg.providers(ctx))
+	providers, err := components.NewProviders(ctx, cfg.providers())
 	if err != nil {
 		return err
 	}
@@ -94,45 +93,18 @@ func (c *Config) resolveSource(ctx context.Context) (components.Commit, error) {
 	return commit, nil
 }
 
-func (c *Config) providers(ctx *pulumi.Context) *components.ProvidersArgs {
+func (c *Config) providers() *components.ProvidersArgs {
 	args := &components.ProvidersArgs{
 		Build:       c.Image.Source != "" || c.Image.Publish,
 		MakeBuilder: c.Image.Source != "" && c.Image.Builder.Driver != "",
 	}
 	if len(c.servers()) > 0 {
-		cloud := config.New(ctx, "hcloud")
-		args.Hcloud = &components.HcloudProviderArgs{
-			Token:    secretOrNil(cloud, "token"),
-			Endpoint: stringOrNil(cloud, "endpoint"),
-		}
+		args.Hcloud = &components.HcloudProviderArgs{}
 	}
 	if c.GitHub != nil {
-		hub := config.New(ctx, "github")
-		args.GitHub = &components.GitHubProviderArgs{
-			Owner:   c.GitHub.Owner,
-			Token:   secretOrNil(hub, "token"),
-			BaseURL: stringOrNil(hub, "baseUrl"),
-		}
+		args.GitHub = &components.GitHubProviderArgs{Owner: c.GitHub.Owner}
 	}
 	return args
-}
-
-// secretOrNil leaves a credential that the stack does not configure to the
-// plugin, which reads it from its environment.
-func secretOrNil(c *config.Config, key string) pulumi.StringPtrInput {
-	value, err := c.TrySecret(key)
-	if err != nil {
-		return nil
-	}
-	return value.ToStringPtrOutput()
-}
-
-func stringOrNil(c *config.Config, key string) pulumi.StringPtrInput {
-	value, err := c.Try(key)
-	if err != nil {
-		return nil
-	}
-	return pulumi.StringPtr(value)
 }
 
 // release is the image that the hosts shall run.

@@ -1,0 +1,71 @@
+package components
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/internal/recorder"
+)
+
+// everything is a stack that uses all plugins.
+var everything = ProvidersArgs{Hcloud: &HcloudProviderArgs{}, GitHub: &GitHubProviderArgs{Owner: "clawft"}, Build: true, MakeBuilder: true}
+
+// Whatever a plugin can be told reaches the provider that takes the place of the
+// one that Pulumi would tell it.
+func TestPluginSettingsArrive(t *testing.T) {
+	known := 0
+	for _, plugin := range Plugins() {
+		for _, key := range PluginSettings(plugin) {
+			known++
+			for _, secret := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s:%s, secret: %v", plugin, key, secret), func(t *testing.T) {
+					inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
+						path := plugin + ":" + key
+						r.Config = map[string]string{path: canary}
+						want := `"` + canary + `"`
+						if path == "github:owner" {
+							want = `"clawft"` // whose repository the stack manages
+						} else if secret {
+							r.SecretKeys = []string{path}
+						}
+						mustRun(t, r, func(ctx *pulumi.Context) error {
+							_, err := NewProviders(ctx, &everything)
+							return err
+						})
+						provider := mustFind(t, r, providerPrefix+plugin, plugin)
+						wantInputs(t, provider, map[string]string{key: want})
+						if len(r.SecretKeys) > 0 || key == "token" {
+							wantSecret(t, provider, key)
+							wantNoPlainText(t, r, canary)
+						}
+					})
+				})
+			}
+		}
+	}
+	if known < 28 {
+		t.Errorf("the plugins have %d settings only", known)
+	}
+}
+
+// A host that a stack configures can be changed, unlike DOCKER_HOST.
+func TestConfiguredDockerHostIsNotIgnored(t *testing.T) {
+	for _, plugin := range []string{"docker", "docker-build"} {
+		for _, given := range []bool{false, true} {
+			r := newRecorder(t)
+			if given {
+				r.Config = map[string]string{plugin + ":host": "ssh://builder.example.org"}
+			}
+			mustRun(t, r, func(ctx *pulumi.Context) error {
+				_, err := NewProviders(ctx, &everything)
+				return err
+			})
+			ignored := mustFind(t, r, providerPrefix+plugin, plugin).Request.GetIgnoreChanges()
+			if (len(ignored) == 0) != given {
+				t.Errorf("%s:host, configured: %v: changes of %q are ignored", plugin, given, ignored)
+			}
+		}
+	}
+}
