@@ -31,6 +31,8 @@ func TestPipeline(t *testing.T) {
 		{"a workflow that was edited by hand is repaired", repositoryDrift},
 		{"a gateway that is killed comes back", killed},
 		{"a machine that reboots brings its gateway back", rebooted},
+		{"a login key is changed in one step", loginKeys},
+		{"a resized server's gateway ends before its power does", resized},
 		{"what changed on a host is found", hostDrift},
 		{"an update loses no request", update},
 		{"a broken release is rolled back", brokenReleases},
