@@ -95,3 +95,29 @@ func TestInputsAreTheSameEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// The docker plugin wants a Docker daemon even in a preview, so only a stack that
+// makes a builder has it.
+func TestNoDockerDaemonIsNeeded(t *testing.T) {
+	for _, stack := range []string{"dev", "prod", "lab"} {
+		for name, image := range map[string]map[string]any{
+			"as it is": {}, "a digest": {"source": "", "ref": "", "digest": digest}, "a builder that exists": {"builder": map[string]any{"name": "multi"}},
+		} {
+			t.Run(stack+" with "+name, func(t *testing.T) {
+				r := recordedStack(t, stack)
+				r.Preview = true
+				for field, value := range image {
+					setPath(t, r, "clawft:image", field, value)
+				}
+				if err := r.Run(Deploy); err != nil {
+					t.Fatal(err)
+				}
+				for _, registered := range r.Resources() {
+					if registered.Type == "pulumi:providers:docker" || strings.HasPrefix(registered.Type, "docker:") {
+						t.Errorf("%s %s is registered", registered.Type, registered.Name)
+					}
+				}
+			})
+		}
+	}
+}

@@ -190,7 +190,7 @@ func (o PreviewOptions) deploy(ctx context.Context, hosts int, name string, prog
 	// written anew after each of their resources.
 	d.stack.Workspace().SetEnvVar("PULUMI_EXPERIMENTAL", "true")
 	d.stack.Workspace().SetEnvVar("PULUMI_SKIP_CHECKPOINTS", "true")
-	progress := stack.NewProgress(io.Discard)
+	progress := stack.NewProgress(io.Discard, io.Discard)
 	_, err = d.stack.Up(ctx, optup.EventStreams(progress.Listen()), optup.SuppressProgress(), optup.ShowSecrets(false))
 	progress.Done()
 	if err != nil {

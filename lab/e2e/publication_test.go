@@ -91,7 +91,13 @@ func firstPublication(t *testing.T) {
 	wantContains(t, output, "gateway-size", "gateway-smoke", "gateway-unpublished", "gateway-attest", "gateway-tag-0.6.19", "gateway-tag-latest")
 	wantTags(t, nil)
 
-	tested.must(t, publishing(first)...)
+	output = tested.must(t, publishing(first)...)
+	// A build of minutes shows where it is, and tells the rest in a log.
+	log := filepath.Join(site.Dir(tested.root, labName), "up.log")
+	wantContains(t, output, "  building [", log)
+	if details, err := os.ReadFile(log); err != nil || !strings.Contains(string(details), "gateway-build: #") {
+		t.Errorf("the log of the run has nothing of the build: %v\n%s", err, details)
+	}
 	tested.wantVersion(t, first)
 	digest := deployed(t)
 	wantTags(t, map[string]string{first: digest, "0.6": digest, "latest": digest})

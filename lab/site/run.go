@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -159,9 +160,15 @@ func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome,
 	if err != nil {
 		return nil, err
 	}
-	progress := stack.NewProgress(s.Log.out)
+	details, err := s.details("up")
+	if err != nil {
+		return nil, err
+	}
+	defer details.Close()
+	progress := stack.NewProgress(s.Log.out, details)
 	var result auto.UpResult
 	err = s.Log.Phase("up", func() (err error) {
+		s.Log.Printf("log      %s", details.Name())
 		options := []optup.Option{
 			optup.EventStreams(progress.Listen()), optup.SuppressProgress(),
 			optup.ShowSecrets(false), // in the record of the run, which is read for its counts
@@ -189,13 +196,23 @@ func (s *Site) Up(ctx context.Context, release Release, refresh bool) (*Outcome,
 	return outcome, s.noteHosts(outcome.Gateways)
 }
 
+// details is the log of a run: what resources told of themselves, line by line,
+// with the seconds since it began.
+func (s *Site) details(run string) (*os.File, error) {
+	log, err := os.OpenFile(filepath.Join(s.Dir, run+".log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("creating the log of the run: %w", err)
+	}
+	return log, nil
+}
+
 // Preview shows what a release would change.
 func (s *Site) Preview(ctx context.Context, release Release, refresh bool) (map[string]int, error) {
 	opened, err := s.prepare(ctx, "source", release)
 	if err != nil {
 		return nil, err
 	}
-	progress := stack.NewProgress(s.Log.out)
+	progress := stack.NewProgress(s.Log.out, io.Discard)
 	changes := map[string]int{}
 	err = s.Log.Phase("preview", func() error {
 		options := []optpreview.Option{optpreview.EventStreams(progress.Listen()), optpreview.SuppressProgress()}
@@ -222,7 +239,7 @@ func (s *Site) Destroy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	progress := stack.NewProgress(s.Log.out)
+	progress := stack.NewProgress(s.Log.out, io.Discard)
 	return s.Log.Phase("destroy", func() error {
 		_, err := opened.Destroy(ctx, optdestroy.EventStreams(progress.Listen()), optdestroy.SuppressProgress())
 		progress.Done()

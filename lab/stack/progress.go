@@ -29,7 +29,11 @@ type Step struct {
 // Progress follows a run of the engine and writes a line for every resource
 // that changes, when it has changed, and every error.
 type Progress struct {
-	out io.Writer
+	// log gets everything that resources tell of themselves while they are worked
+	// on, which is too much for out.
+	out, log io.Writer
+	builds   map[string]*build
+	began    time.Time
 
 	mu      sync.Mutex
 	started map[string]time.Time
@@ -38,9 +42,9 @@ type Progress struct {
 	wait    sync.WaitGroup
 }
 
-// NewProgress writes to out.
-func NewProgress(out io.Writer) *Progress {
-	return &Progress{out: out, started: map[string]time.Time{}}
+// NewProgress writes to out, and to log what is too much for it.
+func NewProgress(out, log io.Writer) *Progress {
+	return &Progress{out: out, log: log, builds: map[string]*build{}, began: time.Now(), started: map[string]time.Time{}}
 }
 
 // Listen returns a channel for the events of one run. The engine's side closes
@@ -144,6 +148,28 @@ func (p *Progress) finish(step apitype.StepEventMetadata, planning, failed bool)
 	fmt.Fprintln(p.out, line)
 }
 
+// note writes what a resource tells to the log, and the steps of a build to the
+// screen as well: what takes minutes shows where it is.
+func (p *Progress) note(diagnostic apitype.DiagnosticEvent) {
+	name := diagnostic.URN[strings.LastIndex(diagnostic.URN, ":")+1:]
+	for line := range strings.Lines(colour.ReplaceAllString(diagnostic.Message, "")) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			continue
+		}
+		fmt.Fprintf(p.log, "%7.1f %s: %s\n", time.Since(p.began).Seconds(), name, line)
+		if !diagnostic.Ephemeral {
+			continue
+		}
+		if p.builds[name] == nil {
+			p.builds[name] = &build{}
+		}
+		for _, shown := range p.builds[name].take(line) {
+			fmt.Fprintln(p.out, shown)
+		}
+	}
+}
+
 // kind is the last part of a type token: "hcloud:index/server:Server" → "Server".
 func kind(token string) string {
 	return token[strings.LastIndex(token, ":")+1:]
@@ -153,6 +179,7 @@ func kind(token string) string {
 var colour = regexp.MustCompile(`<\{%[^%]*%\}>`)
 
 func (p *Progress) diagnose(diagnostic apitype.DiagnosticEvent) {
+	p.note(diagnostic)
 	if diagnostic.Severity != "error" && diagnostic.Severity != "warning" {
 		return
 	}
