@@ -62,3 +62,36 @@ func TestUnpublishedUnknown(t *testing.T) {
 		t.Errorf("the error shows the password: %v", err)
 	}
 }
+
+// What was decided before the build, perhaps of a repository that did not exist or
+// did not answer, is looked at again: no tag goes back to a lower release.
+func TestTagsStillBelongToTheRelease(t *testing.T) {
+	repository := testregistry.New(t)
+	image := testregistry.Push(t, repository, "buildcache", indexOf(t, map[string]int64{"linux/amd64": 1000}))
+	testregistry.Push(t, repository, "0.6.20-r1", indexOf(t, map[string]int64{"linux/amd64": 2000}))
+	for _, test := range []struct {
+		version  string
+		revision int
+		tags     []string
+		lost     string
+	}{
+		{"0.6.21", 0, []string{"0.6.21", "0.6", "latest"}, ""},
+		{"0.6.20", 2, []string{"0.6.20-r2", "0.6", "latest"}, ""},
+		{"0.6.19", 0, []string{"0.6.19"}, ""},
+		{"0.6.19", 0, []string{"0.6.19", "0.6", "latest"}, "0.6"},
+		{"0.6.20", 0, []string{"0.6.20", "latest"}, "latest"},
+		{"0.5.1", 0, []string{"0.5.1", "0.5", "latest"}, "latest"},
+	} {
+		t.Run(test.version+" as "+strings.Join(test.tags, " "), func(t *testing.T) {
+			proof := Unpublished{Image: Image{Repository: repository, Digest: image}, Version: test.version, Revision: test.revision, Tags: test.tags}
+			found, err := proof.Run(t.Context())
+			if test.lost != "" {
+				wantError(t, err, "the tag "+test.lost+" of "+repository, "belongs to a higher release", "run pulumi up again")
+				return
+			}
+			if err != nil || found != test.tags[0]+" is not published yet" {
+				t.Errorf("got %q, %v", found, err)
+			}
+		})
+	}
+}
