@@ -69,7 +69,7 @@ func (c *Config) published(ctx context.Context, tag string, keys []string, commi
 			"or deploy what is published: without clawft:image.source, and with clawft:image.digest %s",
 			c.Image.Repository, tag, digest, fmt.Sprintf(format, args...), digest)
 	}
-	from := ""
+	var from string
 	if c.Image.signs() {
 		if len(c.Image.PublicKeys) > 0 {
 			keys = c.Image.PublicKeys

@@ -20,7 +20,7 @@ const nothing = "nothing"
 // validate turns what the schema refuses into problems.
 func (d *Document) validate() {
 	var refused *jsonschema.ValidationError
-	if err := d.schema.compiled.Validate(map[string]any(d.checked)); errors.As(err, &refused) {
+	if err := d.schema.compiled.Validate(d.checked); errors.As(err, &refused) {
 		d.refuse(refused)
 	}
 }
@@ -84,7 +84,7 @@ func (d *Document) problem(path, given, want string) {
 
 // given describes the refused value.
 func (d *Document) given(refused *jsonschema.ValidationError) string {
-	var here any = map[string]any(d.checked)
+	var here any = d.checked
 	for _, step := range refused.InstanceLocation {
 		switch container := here.(type) {
 		case map[string]any:

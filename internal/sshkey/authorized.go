@@ -21,7 +21,7 @@ func Authorized(text string) (string, *Refusal) {
 	switch bits := rsaBits(key); {
 	case strings.Contains(key.Type(), "-cert-v"):
 		return "", &Refusal{describe(key), "the public key itself, " + hostExample}
-	case key.Type() == ssh.InsecureKeyAlgoDSA:
+	case key.Type() == ssh.InsecureKeyAlgoDSA: //nolint:staticcheck // a key that has to be refused
 		return "", &Refusal{"a DSA key, which OpenSSH refuses", "an Ed25519 key, " + hostExample}
 	case bits > 0 && bits < least:
 		return "", &Refusal{fmt.Sprintf("an RSA key of %d bits", bits), fmt.Sprintf("an Ed25519 key, %s, or RSA of at least %d bits", hostExample, least)}

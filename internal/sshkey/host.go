@@ -74,7 +74,7 @@ func describe(key ssh.PublicKey) string {
 		return "a certificate (" + kind + ")"
 	case strings.HasPrefix(kind, "sk-"):
 		return "the key of a security key (" + kind + ")"
-	case kind == ssh.InsecureKeyAlgoDSA:
+	case kind == ssh.InsecureKeyAlgoDSA: //nolint:staticcheck // a key that has to be refused
 		return "a DSA key"
 	default:
 		return "a key of type " + kind

@@ -25,7 +25,7 @@ func Login(text string) (string, *Refusal) {
 		return "", unreadable(text, err)
 	}
 	key := signer.PublicKey()
-	if key.Type() == ssh.InsecureKeyAlgoDSA {
+	if key.Type() == ssh.InsecureKeyAlgoDSA { //nolint:staticcheck // a key that has to be refused
 		return "", &Refusal{"a DSA key, which OpenSSH refuses", loginRemedy}
 	}
 	if bits := rsaBits(key); bits > 0 && bits < least {

@@ -73,7 +73,7 @@ func TestHostKeys(t *testing.T) {
 		ssh.KeyAlgoECDSA384:    publicOf(t, curve(elliptic.P384())),
 		ssh.KeyAlgoECDSA521:    publicOf(t, curve(elliptic.P521())),
 		ssh.KeyAlgoRSA:         publicOf(t, modulus),
-		ssh.InsecureKeyAlgoDSA: publicOf(t, dsaSigner{oldKey(t)}),
+		ssh.InsecureKeyAlgoDSA: publicOf(t, dsaSigner{oldKey(t)}), //nolint:staticcheck // a key that has to be refused
 		ssh.KeyAlgoSKED25519: hardware(t, ssh.KeyAlgoSKED25519,
 			text{string(edwards.Public().(ed25519.PublicKey))}, text{"ssh:"}),
 		ssh.KeyAlgoSKECDSA256: hardware(t, ssh.KeyAlgoSKECDSA256,

@@ -3,7 +3,7 @@ package testgit
 
 import (
 	"net/http"
-	"net/http/cgi"
+	"net/http/cgi" //nolint:gosec // only tests serve by it, and Go has long mended httpoxy
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +24,7 @@ type Server struct {
 // Serve serves the repositories below a directory until the test ends.
 func Serve(t *testing.T, dir, username, token string) *Server {
 	t.Helper()
-	path, err := exec.Command("git", "--exec-path").Output()
+	path, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

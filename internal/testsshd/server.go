@@ -48,7 +48,7 @@ func Start(t *testing.T, handle func(command, stdin string) (stdout, stderr stri
 		return nil, errors.New("no")
 	}}
 	config.AddHostKey(signer)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
