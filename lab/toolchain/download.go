@@ -164,7 +164,8 @@ func extract(archive, member, to string) error {
 			return err
 		}
 		defer out.Close()
-		if _, err := io.Copy(out, files); err != nil {
+		// The archive is the one whose checksum is known, and so is the file's size.
+		if _, err := io.CopyN(out, files, header.Size); err != nil {
 			return err
 		}
 		return out.Close()

@@ -11,7 +11,7 @@ import (
 // Types of resources, for Prune.
 const (
 	environmentToken = "github:index/repositoryEnvironment:RepositoryEnvironment"
-	secretToken      = "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret" //nolint:gosec // a type
+	secretToken      = "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret"
 	fileToken        = "github:index/repositoryFile:RepositoryFile"
 	rulesetToken     = "github:index/repositoryRuleset:RepositoryRuleset"
 	policyToken      = "github:index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy"
