@@ -39,8 +39,13 @@ func bareProgram(hosts int) pulumi.RunFunc {
 			return err
 		}
 
-		for _, name := range []string{"ssh", "access"} {
+		for _, name := range []string{"ssh", "access", "owner"} {
 			if err := bareComponent(ctx, name); err != nil {
+				return err
+			}
+		}
+		for _, name := range []string{"id", "protection"} {
+			if _, err := pulumi.NewStash(ctx, name, &pulumi.StashArgs{Input: pulumi.String(name)}); err != nil {
 				return err
 			}
 		}

@@ -246,6 +246,9 @@ func census(resources []apitype.ResourceV3) map[string]int {
 	counts := map[string]int{}
 	for _, resource := range resources {
 		kind := string(resource.Type)
+		if kind == "pulumi:providers:pulumi" {
+			continue // the engine's own, which no preview counts
+		}
 		if !resource.Custom && kind != "pulumi:pulumi:Stack" {
 			kind = "component"
 		}
