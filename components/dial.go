@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/clawft/infra/internal/shell"
 )
 
 // How often an SSH connection is tried before a step fails. The plugin retries a
@@ -33,7 +34,7 @@ func NewUnreachable(ctx *pulumi.Context) (*Unreachable, error) {
 		if len(args.Errors) == 0 {
 			return false, nil
 		}
-		if text := explainDial(args.Name, args.FailedOperation, inputs["connection"], args.Errors[0]); text != "" {
+		if text := explainDial(args.Name, args.FailedOperation, targetOf(inputs), args.Errors[0]); text != "" {
 			return false, ctx.Log.Error(text, nil)
 		}
 		return false, nil
@@ -53,40 +54,21 @@ func (u *Unreachable) option() pulumi.ResourceOption {
 
 // explainDial says which host did not let in whom, and what to do. It is empty
 // for a command that failed on the host.
-func explainDial(command, operation string, connection resource.PropertyValue, failure string) string {
+func explainDial(command, operation string, target shell.Target, failure string) string {
 	_, cause, dialed := strings.Cut(failure, " failed attempts: ")
-	if !dialed {
-		return ""
-	}
-	for connection.IsSecret() {
-		connection = connection.SecretValue().Element
-	}
-	if !connection.IsObject() {
-		return ""
-	}
-	part := func(name resource.PropertyKey) string {
-		value := connection.ObjectValue()[name]
-		for value.IsSecret() {
-			value = value.SecretValue().Element
-		}
-		switch {
-		case value.IsString():
-			return value.StringValue()
-		case value.IsNumber():
-			return fmt.Sprint(value.NumberValue())
-		}
+	if !dialed || target.Host == "" {
 		return ""
 	}
 	host := command[:max(strings.LastIndex(command, "-"), 0)]
 	var text strings.Builder
 	switch {
 	case strings.Contains(cause, "unable to authenticate"):
-		fmt.Fprintf(&text, "host %s: %s refuses the login of user %s on port %s with the stack's SSH key",
-			host, part("host"), part("user"), part("port"))
+		fmt.Fprintf(&text, "host %s: %s refuses the login of user %s on port %d with the stack's SSH key",
+			host, target.Host, target.User, target.Port)
 	case strings.Contains(cause, "host key mismatch"), strings.Contains(cause, "host key algorithm"), strings.Contains(cause, "common algorithm for host key"):
-		fmt.Fprintf(&text, "host %s: %s port %s has another host key than the one that the stack knows", host, part("host"), part("port"))
+		fmt.Fprintf(&text, "host %s: %s port %d has another host key than the one that the stack knows", host, target.Host, target.Port)
 	default:
-		fmt.Fprintf(&text, "host %s: %s does not answer on port %s (user %s)", host, part("host"), part("port"), part("user"))
+		fmt.Fprintf(&text, "host %s: %s does not answer on port %d (user %s)", host, target.Host, target.Port, target.User)
 	}
 	fmt.Fprintf(&text, ": %s\n", cause)
 	if operation == "delete" {

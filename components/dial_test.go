@@ -30,7 +30,7 @@ func TestUnreachableHostsAreNamed(t *testing.T) {
 		{"a command that failed there", "create", "Process exited with status 1: running \"deploy\":\ndeploy failed: no", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := explainDial("gw-east-1-release", test.operation, connection, test.failure)
+			got := explainDial("gw-east-1-release", test.operation, targetOf(resource.PropertyMap{"connection": connection}), test.failure)
 			if got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}

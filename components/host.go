@@ -324,9 +324,6 @@ func (host *Host) owner(id string) cloudinit.Owner {
 	return owner
 }
 
-// GivenUp tells whether nothing connects to the host any more.
-func (host *Host) GivenUp() bool { return host.args.GiveUp }
-
 // commandArgs is what differs between the remote commands of a host.
 type commandArgs struct {
 	Create pulumi.StringInput

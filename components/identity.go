@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi-tls/sdk/v5/go/tls"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"golang.org/x/crypto/ssh"
 
@@ -124,30 +123,4 @@ func admit(ctx context.Context, change *pulumi.ResourceHookArgs) error {
 		return fmt.Errorf("adding the new login key with the old one: %w", err)
 	}
 	return nil
-}
-
-// targetOf reads the connection of a remote command.
-func targetOf(inputs resource.PropertyMap) shell.Target {
-	value := inputs["connection"]
-	if value.IsSecret() {
-		value = value.SecretValue().Element
-	}
-	if value.IsOutput() {
-		value = value.OutputValue().Element
-	}
-	if !value.IsObject() {
-		return shell.Target{}
-	}
-	connection := value.ObjectValue()
-	target := shell.Target{
-		Host:       plainText(connection["host"]),
-		Port:       defaultPort,
-		User:       plainText(connection["user"]),
-		PrivateKey: plainText(connection["privateKey"]),
-		HostKey:    plainText(connection["hostKey"]),
-	}
-	if connection["port"].IsNumber() {
-		target.Port = int(connection["port"].NumberValue())
-	}
-	return target
 }

@@ -139,17 +139,3 @@ func (p *power) run(target shell.Target, dials int, word string) error {
 	_, err = connected.Run(ctx, cloudinit.Power(), word)
 	return err
 }
-
-// plainText reads a text out of a hook's argument.
-func plainText(value resource.PropertyValue) string {
-	if value.IsSecret() {
-		value = value.SecretValue().Element
-	}
-	if value.IsOutput() {
-		value = value.OutputValue().Element
-	}
-	if value.IsString() {
-		return value.StringValue()
-	}
-	return ""
-}
