@@ -15,10 +15,11 @@ func (host *Host) keepKeys(ctx *pulumi.Context, name string, args *HostArgs, opt
 	if args.Server != nil {
 		firstBoot = args.Identity.FirstBootKey
 	}
-	script := pulumi.All(args.Identity.PublicKey, firstBoot).ApplyT(func(all []any) string {
+	script := pulumi.All(args.Identity.PublicKey, firstBoot, args.Owner.ID).ApplyT(func(all []any) string {
 		return cloudinit.AuthorizedKeys(cloudinit.AuthorizedKeysArgs{
-			User:      host.User,
-			Block:     name,
+			User: host.User,
+			// A host of the same name may be another stack's by now, and keeps its keys.
+			Block:     all[2].(string) + "/" + name,
 			Login:     all[0].(string),
 			Keys:      args.AuthorizedKeys,
 			FirstBoot: all[1].(string),
