@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/mod/semver"
 	"gopkg.in/yaml.v3"
 )
 
@@ -86,7 +88,7 @@ func fieldSchema(comments comments, field reflect.StructField) map[string]any {
 
 func typeSchema(comments comments, of reflect.Type) map[string]any {
 	if of == reflect.TypeFor[map[string]any]() {
-		return map[string]any{"$ref": "gateway/schemas/0.6.19.json"}
+		return map[string]any{"$ref": "gateway/schemas/" + newestSchema() + ".json"}
 	}
 	switch of.Kind() {
 	case reflect.Pointer:
@@ -110,6 +112,16 @@ func typeSchema(comments comments, of reflect.Type) map[string]any {
 		return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 	}
 	return map[string]any{"type": typeName(of)}
+}
+
+// newestSchema is the version of the newest schema of the gateway's config.json.
+func newestSchema() string {
+	files, _ := filepath.Glob(filepath.Join(root, "config", "gateway", "schemas", "*.json"))
+	versions := make([]string, len(files))
+	for i, file := range files {
+		versions[i] = strings.TrimSuffix(filepath.Base(file), ".json")
+	}
+	return slices.MaxFunc(versions, func(a, b string) int { return semver.Compare("v"+a, "v"+b) })
 }
 
 func TestStackSchemaChecks(t *testing.T) {
