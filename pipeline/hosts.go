@@ -41,7 +41,8 @@ type Host struct {
 	User string `json:"user"`
 	// SSH host key of an existing machine, Ed25519 or ECDSA, as in
 	// `ssh-keyscan -t ed25519 HOST` without the host's name. Required with
-	// `address`.
+	// `address`. Another key is another machine: its gateway is removed from the old
+	// one first.
 	HostKey string `json:"hostKey"`
 }
 
@@ -50,7 +51,8 @@ type Hcloud struct {
 	// Server type. A change resizes the server in place, with a reboot; a change
 	// of the architecture (cax is arm64) is refused by Hetzner.
 	Type string `json:"type" default:"cax11"`
-	// Location. A change replaces the server, and with it the gateway's data.
+	// Location. A change replaces the server and its address, and with them the
+	// gateway's data.
 	Location string `json:"location" default:"nbg1"`
 	// Operating system image. A change replaces the server, and with it the
 	// gateway's data.
