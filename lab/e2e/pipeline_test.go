@@ -34,6 +34,7 @@ func TestPipeline(t *testing.T) {
 		{"a login key is changed in one step", loginKeys},
 		{"a resized server's gateway ends before its power does", resized},
 		{"what changed on a host is found", hostDrift},
+		{"hosts are renamed, moved, given up and taken over", ownership},
 		{"an update loses no request", update},
 		{"a broken release is rolled back", brokenReleases},
 		{"an interrupted up can be run again", interrupted},
