@@ -25,9 +25,9 @@ var (
 	ErrFinal = errors.New("trying again does not help")
 )
 
-// Engine runs containers. An error of a method says what was tried and what the engine
-// said, without its client's hints. A method ends with its context; what it has begun may
-// have happened all the same.
+// Engine runs containers. A gateway is named by its place on this host. An error of a
+// method says what was tried and what the engine said, without its client's hints. A method
+// ends with its context; what it has begun may have happened all the same.
 type Engine interface {
 	// Ping says what engine it is. It is an error when none answers.
 	Ping(ctx context.Context) (EngineInfo, error)
@@ -105,8 +105,9 @@ type Network struct {
 	Bridge string
 	// Internal has no way out, so that a preflight answers no chat.
 	Internal bool
-	// Owner becomes its labels.
-	Owner release.Owner
+	// Owner, an ID, and Gateway, the place, become its labels.
+	Owner   string
+	Gateway string
 }
 
 // Container is what differs between one container of a gateway and another. Everything
@@ -114,7 +115,9 @@ type Network struct {
 type Container struct {
 	Name    string
 	Network string
-	// Release is as it was staged. Its owner becomes the labels.
+	// Gateway, the place, becomes a label, and so does the ID of the release's owner.
+	Gateway string
+	// Release is as it was staged.
 	Release release.Release
 	// Config is a file on the host that holds the release's config, readable by all.
 	Config string
@@ -175,7 +178,8 @@ type UnitState struct {
 	NeedReload bool
 }
 
-// Gate is the proxy in front of the gateways. A gateway is named by its own name.
+// Gate is the proxy in front of the gateways. A gateway is named by its own name, which is
+// another one than its place's when it was renamed.
 type Gate interface {
 	// Hold has new requests wait, and waits until those under way are done, at most for
 	// drain; left says how many then are not. It is a lease: it ends with Release, with
@@ -183,9 +187,10 @@ type Gate interface {
 	Hold(ctx context.Context, gateway string, drain time.Duration) (left int, err error)
 	// Release lets the requests go to where the gateway is now. It is no error if none are held.
 	Release(ctx context.Context, gateway string) error
-	// Route says where a gateway listens. It outlasts the proxy's process, not a reboot.
+	// Route says where a gateway listens. It outlasts the proxy's process, not a reboot. It is
+	// said again and again, every second, and mostly changes nothing.
 	Route(ctx context.Context, gateway string, upstream netip.AddrPort) error
-	// Close ends a gateway's front: its sockets are gone. It is no error without one.
+	// Close ends a gateway's front: its sockets are gone, and only they. It is no error without one.
 	Close(ctx context.Context, gateway string) error
 }
 
@@ -210,8 +215,8 @@ type Verifier interface {
 // Surroundings look for what a machine may have that a gateway cannot live with.
 type Surroundings interface {
 	// Check lists what is in the way: the cause, whose it is, what to do. Data is the
-	// gateway's directory; it need not be there yet.
-	Check(ctx context.Context, gateway, data string) []string
+	// directory of the gateway's data; it is there.
+	Check(ctx context.Context, data string) []string
 }
 
 // Snapshots keep the data as a release found them. Both are called while no process has the

@@ -28,17 +28,16 @@ func (r Release) Staged() Release {
 	return r
 }
 
-// ID names a release by its content: two of the same ID are started the same way and
-// are the same gateway. What only a deployment uses, such as its timeouts, the signature
-// or the name of the stack, makes no difference; another owner does, so that who takes a
-// gateway over starts it anew. It looks like 0.6.19-5d41402abc4b.
+// ID names a release by its content: two of the same ID are started the same way. What only
+// a deployment uses, such as its timeouts or the signature, makes no difference, and neither
+// do the names of gateway and stack. Another owner does, so that who takes a gateway over
+// starts it anew. It looks like 0.6.19-5d41402abc4b.
 //
 // The key is the host's own and secret, so that an ID that is shown says nothing about
 // the secrets that went into it.
 func (r Release) ID(key []byte) (string, error) {
 	text, err := json.Marshal(struct {
 		Owner     string
-		Gateway   string
 		Image     string
 		Version   string
 		Config    json.RawMessage
@@ -47,7 +46,7 @@ func (r Release) ID(key []byte) (string, error) {
 		MemoryMiB int
 		Pids      int
 		Spec      int
-	}{r.Owner.ID, r.Owner.Gateway, r.Image, r.Version, r.Config, r.Env, r.Port, r.MemoryMiB, r.Pids, r.Spec})
+	}{r.Owner.ID, r.Image, r.Version, r.Config, r.Env, r.Port, r.MemoryMiB, r.Pids, r.Spec})
 	if err != nil {
 		return "", fmt.Errorf("encoding the release: %w", err)
 	}
