@@ -41,16 +41,25 @@ func (OS) WriteFile(path string, content []byte, mode fs.FileMode) (err error) {
 	return err
 }
 
-// Mkdir implements System.
+// Mkdir implements System. The directory is never there with another owner or mode.
 func (OS) Mkdir(path string, mode fs.FileMode, owner Identity) error {
-	if err := os.Mkdir(path, 0o700); err != nil {
+	if _, err := os.Lstat(path); err == nil {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: fs.ErrExist}
+	}
+	unfinished := path + ".new"
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(unfinished, 0o700); err != nil {
 		return err
 	}
 	// Mkdir's mode is cut by the umask.
-	err := errors.Join(os.Chown(path, owner.User, owner.Group), os.Chmod(path, mode))
+	err := errors.Join(os.Chown(unfinished, owner.User, owner.Group), os.Chmod(unfinished, mode))
+	if err == nil {
+		err = os.Rename(unfinished, path)
+	}
 	if err != nil {
-		// It must not be there with another owner.
-		return errors.Join(err, os.Remove(path))
+		return errors.Join(err, os.Remove(unfinished))
 	}
 	return nil
 }
