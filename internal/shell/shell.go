@@ -107,9 +107,21 @@ func dial(ctx context.Context, address string, config *ssh.ClientConfig) (*ssh.C
 // Close ends the connection.
 func (s *Shell) Close() { s.client.Close() }
 
-// Run runs a script in bash, as root, with arguments, and returns what it said. The error of one that
-// fails holds what it said on standard error.
+// Run runs a script in bash, as Command runs a command, with arguments.
 func (s *Shell) Run(ctx context.Context, script string, arguments ...string) (string, error) {
+	return s.Command(ctx, []byte(script), strings.Join(append([]string{"bash -s --"}, arguments...), " "))
+}
+
+// Feed runs a script as Run does, with content as what the script reads from standard input. The script's last
+// line is one command that reads it, and exits: bash reads no further than that.
+func (s *Shell) Feed(ctx context.Context, content []byte, script string, arguments ...string) error {
+	_, err := s.Run(ctx, script+string(content), arguments...)
+	return err
+}
+
+// Command runs a command, as root, with content as its standard input, and returns what it said. The error
+// of one that fails holds what it said on standard error.
+func (s *Shell) Command(ctx context.Context, stdin []byte, line string) (string, error) {
 	session, err := s.client.NewSession()
 	if err != nil {
 		return "", fmt.Errorf("opening a session: %w", err)
@@ -118,8 +130,8 @@ func (s *Shell) Run(ctx context.Context, script string, arguments ...string) (st
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
 	var out, complaints bytes.Buffer
-	session.Stdin, session.Stdout, session.Stderr = strings.NewReader(script), &out, &complaints
-	err = session.Run(s.sudo + strings.Join(append([]string{"bash -s --"}, arguments...), " "))
+	session.Stdin, session.Stdout, session.Stderr = bytes.NewReader(stdin), &out, &complaints
+	err = session.Run(s.sudo + line)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
