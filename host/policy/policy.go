@@ -103,4 +103,3 @@ func (f File) Read() (Policy, error) {
 	}
 	return policy, nil
 }
-

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 )
@@ -42,6 +43,9 @@ func (o Owner) Key() string { return o.ID + "/" + o.Gateway }
 func (o Owner) String() string {
 	return fmt.Sprintf("gateway %s of stack %s (owner %s)", o.Gateway, o.Stack, o.ID)
 }
+
+// Validate reports every problem at once.
+func (o Owner) Validate() error { return errors.Join(o.validate()...) }
 
 func (o Owner) validate() []error {
 	var problems []error

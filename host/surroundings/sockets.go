@@ -13,12 +13,9 @@ import (
 var ours = map[string]bool{"clawft-proxy.service": true, "clawft-proxy.socket": true, "init.scope": true}
 
 // sockets names who is where the gateway's front has to be.
-func (m Machine) sockets(gateway string) []string {
-	if m.Sockets == nil {
-		return nil
-	}
+func (m Machine) sockets() []string {
 	var found []string
-	for _, path := range m.Sockets(gateway) {
+	for _, path := range m.Sockets {
 		info, err := os.Lstat(m.path(path))
 		switch {
 		case err != nil:

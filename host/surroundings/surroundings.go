@@ -30,16 +30,16 @@ type Machine struct {
 	Engine interface {
 		Ping(ctx context.Context) (deploy.EngineInfo, error)
 	}
-	// Sockets are those that a gateway's front has, by the gateway's name.
-	Sockets func(gateway string) []string
+	// Sockets are those that the front of the gateway has.
+	Sockets []string
 }
 
 // Check implements deploy.Surroundings.
-func (m Machine) Check(ctx context.Context, gateway, data string) []string {
+func (m Machine) Check(ctx context.Context, data string) []string {
 	var found []string
 	found = append(found, m.ids(ctx)...)
 	found = append(found, m.engine(ctx)...)
-	found = append(found, m.sockets(gateway)...)
+	found = append(found, m.sockets()...)
 	return append(found, dataProblems(ctx, data)...)
 }
 

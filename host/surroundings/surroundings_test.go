@@ -16,8 +16,6 @@ import (
 	"github.com/clawft/infra/host/deploy"
 )
 
-var _ deploy.Surroundings = Machine{}
-
 // engine answers with what it is, or not at all.
 type engine struct {
 	info deploy.EngineInfo
@@ -110,8 +108,8 @@ func TestCheck(t *testing.T) {
 			if c.getent != "" {
 				getent(t, c.getent)
 			}
-			m.Sockets = func(gateway string) []string { return []string{"/run/clawft/" + gateway + "/api.sock"} }
-			if got := m.Check(t.Context(), "gw-1", m.path("/data")); !slices.Equal(got, c.want) {
+			m.Sockets = []string{"/run/clawft/gw-1/api.sock"}
+			if got := m.Check(t.Context(), m.path("/data")); !slices.Equal(got, c.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
 		})
@@ -127,15 +125,15 @@ func TestSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	m := Machine{Root: "/", Sockets: func(string) []string { return []string{path} }}
+	m := Machine{Root: "/", Sockets: []string{path}}
 	want := fmt.Sprintf("the socket %s, which the gateway needs, is taken by surroundings.te, pid %d", path, os.Getpid())
-	if got := m.sockets("gw-1"); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+	if got := m.sockets(); len(got) != 1 || !strings.HasPrefix(got[0], want) {
 		t.Errorf("got %q, want %s…", got, want)
 	}
 	own := unit(fmt.Sprintf("/proc/%d", os.Getpid()))
 	ours[own] = true
 	defer delete(ours, own)
-	if got := m.sockets("gw-1"); len(got) != 0 {
+	if got := m.sockets(); len(got) != 0 {
 		t.Errorf("our own unit's socket is found: %q", got)
 	}
 	delete(ours, own)
@@ -147,7 +145,7 @@ func TestSockets(t *testing.T) {
 	listener.(*net.UnixListener).SetUnlinkOnClose(false)
 	file.Close()
 	listener.Close()
-	if got := m.sockets("gw-1"); len(got) != 0 {
+	if got := m.sockets(); len(got) != 0 {
 		t.Errorf("a socket of nobody is found: %q", got)
 	}
 }
