@@ -278,7 +278,7 @@ func (p *packages) room(wanted []string) error {
 		if system.Flags&unix.ST_RDONLY != 0 {
 			return fmt.Errorf("%s cannot be written, and packages are missing (%s): it is read-only; mount it writable, or install them another way", directory, strings.Join(wanted, " "))
 		}
-		if free := system.Bavail * uint64(system.Bsize) >> 20; free < packagesRoomMiB && directory != "/etc" { //nolint:gosec // a block has a size
+		if free := system.Bavail * uint64(system.Bsize) >> 20; free < packagesRoomMiB && directory != "/etc" {
 			return fmt.Errorf("the file system of %s has %d MiB left, and packages are missing (%s): free some, %d MiB at least", directory, free, strings.Join(wanted, " "), packagesRoomMiB)
 		}
 	}

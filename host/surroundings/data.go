@@ -33,7 +33,7 @@ func dataProblems(ctx context.Context, data string) []string {
 			return nil
 		}
 		// What will hold it has to have room.
-		return dataRoom(ctx, data)
+		return dataRoom(data)
 	}
 	if err != nil {
 		return []string{fmt.Sprintf("%s cannot be looked at: %v", data, err)}
@@ -41,7 +41,7 @@ func dataProblems(ctx context.Context, data string) []string {
 	if !info.IsDir() {
 		return []string{data + " is not a directory: move it away"}
 	}
-	if found := dataRoom(ctx, data); len(found) > 0 {
+	if found := dataRoom(data); len(found) > 0 {
 		return found
 	}
 	if os.Geteuid() != 0 {
@@ -59,11 +59,11 @@ func dataProblems(ctx context.Context, data string) []string {
 }
 
 // dataRoom looks at the file system of a directory, or of the next one above that is there.
-func dataRoom(ctx context.Context, directory string) []string {
+func dataRoom(directory string) []string {
 	var system unix.Statfs_t
 	err := unix.Statfs(directory, &system)
 	if errors.Is(err, fs.ErrNotExist) && directory != "/" {
-		return dataRoom(ctx, filepath.Dir(directory))
+		return dataRoom(filepath.Dir(directory))
 	}
 	if err != nil {
 		return []string{fmt.Sprintf("the file system of %s cannot be looked at: %v", directory, err)}
@@ -76,7 +76,7 @@ func room(directory string, system unix.Statfs_t) []string {
 		return []string{fmt.Sprintf("%s is on a file system that is read-only: mount it writable", directory)}
 	}
 	var found []string
-	if free := system.Bavail * uint64(system.Bsize) >> 20; free < leastMiB { //nolint:gosec // a block has a size
+	if free := system.Bavail * uint64(system.Bsize) >> 20; free < leastMiB {
 		found = append(found, fmt.Sprintf("the file system of %s has %d MiB left: free some, %d MiB at least", directory, free, leastMiB))
 	}
 	// Some count no files, and have none in all.
@@ -132,8 +132,7 @@ func walk(ctx context.Context, data string) string {
 		case ctx.Err() != nil:
 			return fs.SkipAll
 		case err != nil:
-			// It went away meanwhile; what cannot be read was found before.
-			return nil
+			return nil //nolint:nilerr // it went away meanwhile; what cannot be read was found before
 		case entry.Name() == "lost+found":
 			return fs.SkipDir
 		}

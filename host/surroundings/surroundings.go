@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// ID is the image's user and group, in its image a name of their own. On a host they are reserved under
-	// the name of Reserved.
-	ID       = 10001
+	// ID is the image's user and group, in its image a name of their own.
+	ID = 10001
+	// Reserved is the name under which they are reserved on a host.
 	Reserved = "clawft-gateway"
 )
 

@@ -8,11 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -131,17 +129,13 @@ func load(path string) (Binary, error) {
 
 // forget removes what was not asked for for long, and what builds left that were killed.
 func forget(cache string) {
-	_ = filepath.WalkDir(cache, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || path == cache {
-			return nil
+	entries, err := os.ReadDir(cache)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > kept {
+			_ = os.RemoveAll(filepath.Join(cache, entry.Name()))
 		}
-		info, err := entry.Info()
-		if err == nil && time.Since(info.ModTime()) > kept && (strings.HasSuffix(path, ".gz") || entry.IsDir()) {
-			_ = os.RemoveAll(path)
-		}
-		if entry.IsDir() {
-			return fs.SkipDir
-		}
-		return nil
-	})
+	}
 }

@@ -22,9 +22,11 @@ func TestFilesAreThoseOfTheProgram(t *testing.T) {
 		list := exec.Command("go", "list", "-deps", "-json=Dir,Module,GoFiles,SFiles,HFiles,SysoFiles,EmbedFiles", "./"+program)
 		list.Dir = root
 		list.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+architecture, "CGO_ENABLED=0", "GOWORK=off")
+		var complaints bytes.Buffer
+		list.Stderr = &complaints
 		out, err := list.Output()
 		if err != nil {
-			t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
+			t.Fatalf("%v: %s", err, complaints.String())
 		}
 		for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
 			var listed struct {
