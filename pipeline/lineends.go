@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -15,6 +16,7 @@ import (
 	cloudinit "github.com/clawft/infra/cloud-init"
 	"github.com/clawft/infra/components/workflows"
 	"github.com/clawft/infra/config/gateway"
+	"github.com/clawft/infra/internal/agent"
 )
 
 // embedded are the files that the program carries in itself, most of them to machines, by the directory of
@@ -22,6 +24,7 @@ import (
 var embedded = map[string]fs.FS{
 	"cloud-init":           cloudinit.Sources(),
 	"components/workflows": workflows.Sources(),
+	"internal/agent":       agent.Sources(),
 	"config/gateway":       gateway.Sources(),
 }
 
@@ -39,8 +42,15 @@ func (c *Config) checkLineEnds(ctx *pulumi.Context) error {
 		}
 	}
 	dockerfile := cmp.Or(c.Image.Dockerfile, "Dockerfile")
+	others := map[string]string{}
 	for _, name := range []string{dockerfile, dockerfile + ".dockerignore"} {
-		content, err := os.ReadFile(inProject(ctx.RootDirectory(), name))
+		others[name] = inProject(ctx.RootDirectory(), name)
+	}
+	if err := addCarried(ctx.RootDirectory(), others); err != nil {
+		return err
+	}
+	for name, path := range others {
+		content, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("reading the line ends of %s: %w", name, err)
 		}
@@ -50,6 +60,22 @@ func (c *Config) checkLineEnds(ctx *pulumi.Context) error {
 	}
 	slices.Sort(found)
 	return wrongLineEnds(found)
+}
+
+// addCarried adds the files that the program of hosts will carry, which is compiled from the checkout later.
+func addCarried(project string, files map[string]string) error {
+	root, err := agent.Root(project)
+	if err != nil {
+		return err
+	}
+	carried, err := agent.Embedded(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range carried {
+		files[name] = filepath.Join(root, filepath.FromSlash(name))
+	}
+	return nil
 }
 
 // wrongLineEnds is nil if no file was found.

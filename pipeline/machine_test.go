@@ -9,6 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
+	"github.com/clawft/infra/internal/agent"
 	"github.com/clawft/infra/internal/recorder"
 )
 
@@ -59,9 +60,16 @@ func TestInputsAreTheSameEverywhere(t *testing.T) {
 				if err := os.Mkdir(checkout, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				for _, name := range []string{"Dockerfile", "Dockerfile.dockerignore"} {
+				files, err := agent.Files(root)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range append(files, "Dockerfile", "Dockerfile.dockerignore") {
 					content, err := os.ReadFile(filepath.Join(root, name))
 					if err != nil {
+						t.Fatal(err)
+					}
+					if err := os.MkdirAll(filepath.Dir(filepath.Join(checkout, name)), 0o700); err != nil {
 						t.Fatal(err)
 					}
 					if err := os.WriteFile(filepath.Join(checkout, name), content, 0o600); err != nil {

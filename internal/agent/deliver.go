@@ -2,8 +2,9 @@ package agent
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 
@@ -18,6 +19,12 @@ func Path(source string) string { return Directory + "/" + source + "/clawft-hos
 
 //go:embed receive.sh
 var receive string
+
+//go:embed receive.sh
+var sources embed.FS
+
+// Sources are the files that go to hosts apart from the program.
+func Sources() fs.FS { return sources }
 
 // Deliverer brings the program of one checkout to hosts. It builds it once for each architecture, and only
 // when a host needs it.

@@ -64,7 +64,20 @@ func Source(root string) (string, error) {
 
 // Files are the files that Source hashes, sorted, with slashes, relative to the root.
 func Files(root string) ([]string, error) {
-	files := map[string]bool{"go.mod": true, "go.sum": true}
+	files, err := list(root)
+	return slices.Sorted(maps.Keys(files)), err
+}
+
+// Embedded are those of the files that the program carries to hosts as they are.
+func Embedded(root string) ([]string, error) {
+	files, err := list(root)
+	maps.DeleteFunc(files, func(_ string, carried bool) bool { return !carried })
+	return slices.Sorted(maps.Keys(files)), err
+}
+
+// list has the files, and of each whether it is embedded.
+func list(root string) (map[string]bool, error) {
+	files := map[string]bool{"go.mod": false, "go.sum": false}
 	for _, architecture := range Architectures {
 		context := build.Default
 		context.GOOS, context.GOARCH, context.CgoEnabled = "linux", architecture, false
@@ -73,7 +86,7 @@ func Files(root string) ([]string, error) {
 			return nil, fmt.Errorf("listing what the program of hosts is made of: %w", err)
 		}
 	}
-	return slices.Sorted(maps.Keys(files)), nil
+	return files, nil
 }
 
 // collect adds the files of a package, and of those of this module that it imports.
@@ -87,7 +100,7 @@ func collect(context *build.Context, root, directory string, files, seen map[str
 		return err
 	}
 	for _, name := range slices.Concat(found.GoFiles, found.SFiles, found.HFiles, found.SysoFiles) {
-		files[path.Join(directory, name)] = true
+		files[path.Join(directory, name)] = false
 	}
 	for _, pattern := range found.EmbedPatterns {
 		names, err := embedded(os.DirFS(found.Dir), pattern)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ const root = "../.."
 
 // What decides about the program is exactly what the compiler reads of this module.
 func TestFilesAreThoseOfTheProgram(t *testing.T) {
-	want := map[string]bool{"go.mod": true, "go.sum": true}
+	want, carried := map[string]bool{"go.mod": true, "go.sum": true}, map[string]bool{}
 	for _, architecture := range Architectures {
 		list := exec.Command("go", "list", "-deps", "-json=Dir,Module,GoFiles,SFiles,HFiles,SysoFiles,EmbedFiles", "./"+program)
 		list.Dir = root
@@ -48,6 +49,9 @@ func TestFilesAreThoseOfTheProgram(t *testing.T) {
 					t.Fatal(err)
 				}
 				want[filepath.ToSlash(path)] = true
+				if slices.Contains(listed.EmbedFiles, name) {
+					carried[filepath.ToSlash(path)] = true
+				}
 			}
 		}
 	}
@@ -63,6 +67,10 @@ func TestFilesAreThoseOfTheProgram(t *testing.T) {
 	}
 	for name := range want {
 		t.Errorf("%s does not count, and is a part of the program", name)
+	}
+	embedded, err := Embedded(root)
+	if err != nil || !slices.Equal(embedded, slices.Sorted(maps.Keys(carried))) {
+		t.Errorf("embedded are %q (%v), want %v", embedded, err, carried)
 	}
 }
 
