@@ -16,7 +16,10 @@ type AccessArgs struct {
 	FirstBootKey pulumi.StringInput
 	// AllowedSources are the CIDR blocks from which SSH is reachable.
 	AllowedSources []string
-	// Labels are set on every resource.
+	// Hetzner is what the project has, and Owner whose this is to be.
+	Hetzner *Hetzner
+	Owner   *Owner
+	// Labels are set on every resource, beside the owner's.
 	Labels map[string]string
 }
 
@@ -30,13 +33,15 @@ type Access struct {
 	SSHKeyID   pulumi.StringOutput
 	FirewallID pulumi.IntOutput
 
-	power *power
+	power   *power
+	hetzner *Hetzner
+	taken   pulumi.ResourceOption
 }
 
 // NewAccess registers the SSH key and the firewall. Neither has a name of its
 // own: names are unique in a Hetzner project, and stacks of one name may share it.
 func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulumi.ResourceOption) (*Access, error) {
-	access := &Access{}
+	access := &Access{hetzner: args.Hetzner}
 	if err := ctx.RegisterComponentResource("clawft:index:Access", name, access, opts...); err != nil {
 		return nil, err
 	}
@@ -45,17 +50,21 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 	if access.power, err = newPower(ctx, name); err != nil {
 		return nil, err
 	}
+	public := trimmed(args.FirstBootKey)
+	if access.taken, err = explainTaken(ctx, name); err != nil {
+		return nil, err
+	}
 	key, err := hcloud.NewSshKey(ctx, name+"-key", &hcloud.SshKeyArgs{
-		PublicKey: trimmed(args.FirstBootKey),
-		Labels:    pulumi.ToStringMap(args.Labels),
-	}, parent)
+		PublicKey: public,
+		Labels:    labelled(args.Labels, args.Owner),
+	}, parent, args.Hetzner.adopt(name+"-key", args.Owner, args.Hetzner.foundKeys(), public))
 	if err != nil {
 		return nil, fmt.Errorf("registering the SSH key: %w", err)
 	}
 
 	everywhere := pulumi.ToStringArray([]string{"0.0.0.0/0", "::/0"})
 	firewall, err := hcloud.NewFirewall(ctx, name+"-firewall", &hcloud.FirewallArgs{
-		Labels: pulumi.ToStringMap(args.Labels),
+		Labels: labelled(args.Labels, args.Owner),
 		Rules: hcloud.FirewallRuleArray{
 			&hcloud.FirewallRuleArgs{
 				Description: pulumi.String("SSH"),
@@ -71,10 +80,12 @@ func NewAccess(ctx *pulumi.Context, name string, args *AccessArgs, opts ...pulum
 				SourceIps:   everywhere,
 			},
 		},
-	}, parent)
+	}, parent, args.Hetzner.adopt(name+"-firewall", args.Owner, args.Hetzner.foundFirewalls()))
 	if err != nil {
 		return nil, fmt.Errorf("registering the firewall: %w", err)
 	}
+	args.Hetzner.note(name+"-key", key.ID())
+	args.Hetzner.note(name+"-firewall", firewall.ID())
 
 	access.SSHKeyID = key.ID().ToStringOutput()
 	access.FirewallID = numericID(firewall.ID())

@@ -12,8 +12,14 @@ import (
 
 func registerAccess(sources ...string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
-		_, err := NewAccess(ctx, "access", &AccessArgs{
+		owner, err := NewOwner(ctx, "owner")
+		if err != nil {
+			return err
+		}
+		_, err = NewAccess(ctx, "access", &AccessArgs{
 			FirstBootKey:   pulumi.String("ssh-ed25519 AAAA\n"),
+			Hetzner:        emptyHetzner(),
+			Owner:          owner,
 			AllowedSources: sources,
 			Labels:         map[string]string{"stack": "prod"},
 		})
@@ -66,19 +72,23 @@ func checkRule(t *testing.T, rule resource.PropertyMap, sources []string) {
 
 func TestAccess(t *testing.T) {
 	inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
+		owner := `"` + ownerID + `"`
+		if r.Preview {
+			owner = `"unknown"`
+		}
 		mustRun(t, r, registerAccess("::/0"))
 		key := mustFind(t, r, "hcloud:index/sshKey:SshKey", "access-key")
 		wantInputs(t, key, map[string]string{
 			"name":      "null",               // another stack of this name may be in the Hetzner project
 			"publicKey": `"ssh-ed25519 AAAA"`, // as Hetzner returns it: a newline would be drift
-			"labels":    `{"stack":"prod"}`,
+			"labels":    `{"owner":` + owner + `,"stack":"prod"}`,
 		})
 		if key.Request.GetDeleteBeforeReplace() {
 			t.Error("what depends on a key would be deleted before it: every server")
 		}
 		wantInputs(t, mustFind(t, r, "hcloud:index/firewall:Firewall", "access-firewall"), map[string]string{
 			"name":   "null",
-			"labels": `{"stack":"prod"}`,
+			"labels": `{"owner":` + owner + `,"stack":"prod"}`,
 		})
 	})
 }
@@ -86,13 +96,7 @@ func TestAccess(t *testing.T) {
 func TestNumericIDs(t *testing.T) {
 	r := newRecorder(t)
 	r.IDs = map[string]string{"access-firewall": "not-a-number"}
-	err := r.Run(func(ctx *pulumi.Context) error {
-		access, err := NewAccess(ctx, "access", &AccessArgs{FirstBootKey: pulumi.String("ssh-ed25519 AAAA")})
-		if err != nil {
-			return err
-		}
-		return registerHost(access, nil)(ctx)
-	})
+	err := r.Run(registerHost(nil, nil))
 	if want := `reading the numeric ID "not-a-number"`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}

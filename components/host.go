@@ -194,7 +194,8 @@ func (host *Host) useMachine(machine *ExistingMachine) error {
 // own, both of which outlive a replacement of the server.
 func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs) error {
 	parent := pulumi.Parent(host)
-	labels := pulumi.ToStringMap(args.Labels)
+	labels := labelled(args.Labels, args.Owner)
+	there := args.Access.hetzner
 
 	key, err := tls.NewPrivateKey(ctx, name+"-host-key", &tls.PrivateKeyArgs{
 		Algorithm: pulumi.String("ED25519"),
@@ -226,11 +227,21 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		AutoDelete:       pulumi.Bool(false),
 		DeleteProtection: pulumi.Bool(args.Protect),
 		Labels:           labels,
-	}, parent, pulumi.Protect(args.Protect), pulumi.DeleteBeforeReplace(true))
+	}, parent, pulumi.Protect(args.Protect), pulumi.DeleteBeforeReplace(true),
+		args.Access.taken,
+		there.adopt(name+"-ipv4", args.Owner, there.foundAddresses(name+"-ipv4"), pulumi.String("ipv4"), pulumi.String(args.Server.Location)))
 	if err != nil {
 		return fmt.Errorf("registering the primary IP: %w", err)
 	}
 
+	// Both are read at first boot only, and a change of either would replace the
+	// server; what changes later is delivered over SSH.
+	ignored := []string{"userData", "sshKeys"}
+	if there.addressed(name, args.Was) {
+		// The state of an adopted server lacks them, and the plugin would delete the
+		// address that it does not find there before it assigns it anew.
+		ignored = append(ignored, "publicNets")
+	}
 	server, err := hcloud.NewServer(ctx, name+"-server", &hcloud.ServerArgs{
 		Name:        pulumi.String(name),
 		ServerType:  pulumi.String(args.Server.Type),
@@ -253,15 +264,18 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 	}, parent, pulumi.Protect(args.Protect),
 		// A changed type is a reboot.
 		pulumi.DependsOn(args.After),
-		// Both are read at first boot only, and a change of either would replace
-		// the server; what changes later is delivered over SSH.
-		pulumi.IgnoreChanges([]string{"userData", "sshKeys"}),
+		pulumi.IgnoreChanges(ignored),
+		there.adopt(name+"-server", args.Owner, there.foundServers(name), pulumi.String(args.Server.Location), pulumi.String(args.Server.Image)),
 		pulumi.ResourceHooks(args.Access.power.binding),
+		args.Access.taken,
 		// The name and the address can belong to one server at a time.
 		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return fmt.Errorf("registering the server: %w", err)
 	}
+
+	there.note(name+"-ipv4", address.ID())
+	there.note(name+"-server", server.ID())
 
 	// The server must exist before anything connects to its address.
 	host.Address = pulumi.All(address.IpAddress, server.ID()).ApplyT(func(all []any) string {

@@ -30,16 +30,15 @@ func registerHost(access *Access, change func(*HostArgs)) pulumi.RunFunc {
 }
 
 func newTestHost(ctx *pulumi.Context, access *Access, change func(*HostArgs)) (*Host, error) {
-	if access == nil {
-		var err error
-		access, err = NewAccess(ctx, "access", &AccessArgs{FirstBootKey: pulumi.String("ssh-ed25519 AAAA")})
-		if err != nil {
-			return nil, err
-		}
-	}
 	owner, err := NewOwner(ctx, "owner")
 	if err != nil {
 		return nil, err
+	}
+	if access == nil {
+		access, err = NewAccess(ctx, "access", &AccessArgs{FirstBootKey: pulumi.String("ssh-ed25519 AAAA"), Owner: owner, Hetzner: emptyHetzner()})
+		if err != nil {
+			return nil, err
+		}
 	}
 	args := &HostArgs{
 		Owner:  owner,
@@ -58,6 +57,9 @@ func newTestHost(ctx *pulumi.Context, access *Access, change func(*HostArgs)) (*
 	return NewHost(ctx, "gw-1", args)
 }
 
+// emptyHetzner is a project that has nothing.
+func emptyHetzner() *Hetzner { return &Hetzner{ids: pulumi.Map{}} }
+
 // existing turns the host into a machine that exists.
 func existing(t *testing.T, change func(*ExistingMachine)) func(*HostArgs) {
 	_, public := keyPair(t, 3)
@@ -74,9 +76,9 @@ func TestServer(t *testing.T) {
 	inBothModes(t, func(t *testing.T, r *recorder.Recorder) {
 		r.IDs = map[string]string{"gw-1-ipv4": "77", "access-firewall": "88", "access-key": "99"}
 		mustRun(t, r, registerHost(nil, nil))
-		address, firewall, key := "77", "[88]", `["99"]`
+		address, firewall, key, owner := "77", "[88]", `["99"]`, `"`+ownerID+`"`
 		if r.Preview {
-			address, firewall, key = `"unknown"`, `["unknown"]`, `["unknown"]`
+			address, firewall, key, owner = `"unknown"`, `["unknown"]`, `["unknown"]`, `"unknown"`
 		}
 		server := mustFind(t, r, serverType, "gw-1-server")
 		wantInputs(t, server, map[string]string{
@@ -89,7 +91,7 @@ func TestServer(t *testing.T) {
 			"publicNets":             `[{"ipv4":` + address + `,"ipv4Enabled":true,"ipv6Enabled":true}]`,
 			"keepDisk":               "true", // a resize can be undone
 			"shutdownBeforeDeletion": "true",
-			"labels":                 `{"stack":"prod"}`,
+			"labels":                 `{"owner":` + owner + `,"stack":"prod"}`,
 		})
 		if ignored := server.Request.GetIgnoreChanges(); !slices.Equal(ignored, []string{"userData", "sshKeys"}) {
 			t.Errorf("changes of %q are ignored; those of userData and sshKeys would replace the server", ignored)

@@ -103,7 +103,7 @@ func TestComponentsUseTheExplicitProviders(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			access, err := NewAccess(ctx, "access", &AccessArgs{FirstBootKey: identity.FirstBootKey}, use)
+			access, err := NewAccess(ctx, "access", &AccessArgs{FirstBootKey: identity.FirstBootKey, Owner: owner, Hetzner: emptyHetzner()}, use)
 			if err != nil {
 				return err
 			}

@@ -58,7 +58,17 @@ func newRecorder(t *testing.T) *recorder.Recorder {
 		},
 		Functions: map[string]func(resource.PropertyMap) (resource.PropertyMap, error){
 			cloudinitGetConfig: joinParts,
+			getPrimaryIPs:      lists("primaryIps"),
+			getSSHKeys:         lists("sshKeys"),
+			getFirewalls:       lists("firewalls"),
 		},
+	}
+}
+
+// lists answers with a list.
+func lists(name string, all ...any) func(resource.PropertyMap) (resource.PropertyMap, error) {
+	return func(resource.PropertyMap) (resource.PropertyMap, error) {
+		return resource.NewPropertyMapFromMap(map[string]any{name: append([]any{}, all...)}), nil
 	}
 }
 

@@ -8,36 +8,21 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// CheckServers asks the Hetzner API whether each server that is to be ordered
+// CheckServers tells whether each server that is to be ordered
 // can be, and names the alternatives where one cannot. A server that exists
 // stays, sold out or retired as its type may be; only a type to which it is to
 // be resized is one to order. It also checks that the image has a platform for
 // each server's architecture. All problems are reported at once. Was has the
 // names that servers had before they were renamed, by the new ones.
-func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]HcloudServer, was map[string]string, platforms []string) error {
-	if len(servers) == 0 {
-		return nil
-	}
-	catalogue, err := hcloud.GetServerTypes(ctx, pulumi.Provider(providers.hcloud))
-	if err != nil {
-		if says(err, "unauthorized") {
-			return fmt.Errorf("hcloud:token is wrong: Hetzner refuses it; set one that is valid: pulumi config set --stack %s --secret hcloud:token, or the environment variable HCLOUD_TOKEN", ctx.Stack())
-		}
-		return fmt.Errorf("listing Hetzner server types: %w", err)
-	}
-	existing, err := hcloud.GetServers(ctx, &hcloud.GetServersArgs{}, pulumi.Provider(providers.hcloud))
-	if err != nil {
-		return fmt.Errorf("listing the servers of the Hetzner project: %w", err)
-	}
+func (h *Hetzner) CheckServers(servers map[string]HcloudServer, was map[string]string, platforms []string) error {
 	find := func(name string) *hcloud.GetServersServer {
-		at := slices.IndexFunc(existing.Servers, func(s hcloud.GetServersServer) bool { return s.Name == name })
+		at := slices.IndexFunc(h.servers, func(s hcloud.GetServersServer) bool { return s.Name == name })
 		if at < 0 {
 			return nil
 		}
-		return &existing.Servers[at]
+		return &h.servers[at]
 	}
 	var problems []string
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
@@ -45,7 +30,7 @@ func CheckServers(ctx *pulumi.Context, providers *Providers, servers map[string]
 		if old := was[name]; found == nil && old != "" {
 			found = find(old)
 		}
-		if problem := checkServer(catalogue.ServerTypes, servers[name], found, platforms); problem != "" {
+		if problem := checkServer(h.types, servers[name], found, platforms); problem != "" {
 			problems = append(problems, fmt.Sprintf("host %s: %s", name, problem))
 		}
 	}

@@ -15,6 +15,9 @@ import (
 const (
 	getServerTypes = "hcloud:index/getServerTypes:getServerTypes"
 	getServers     = "hcloud:index/getServers:getServers"
+	getPrimaryIPs  = "hcloud:index/getPrimaryIps:getPrimaryIps"
+	getSSHKeys     = "hcloud:index/getSshKeys:getSshKeys"
+	getFirewalls   = "hcloud:index/getFirewalls:getFirewalls"
 )
 
 // catalogue answers as Hetzner would: a location is offered, sold out
@@ -59,7 +62,11 @@ func checkServers(r *recorder.Recorder, servers map[string]HcloudServer, platfor
 		if err != nil {
 			return err
 		}
-		return CheckServers(ctx, providers, servers, map[string]string{"gw-new": "gw-old"}, platforms)
+		hetzner, err := ReadHetzner(ctx, providers, nil)
+		if err != nil {
+			return err
+		}
+		return hetzner.CheckServers(servers, map[string]string{"gw-new": "gw-old"}, platforms)
 	})
 }
 
@@ -145,17 +152,13 @@ func TestCheckServersThatExist(t *testing.T) {
 	}
 }
 
-func TestCheckServersAsksOnlyForServers(t *testing.T) {
-	r := newRecorder(t) // it has no answer
-	if err := checkServers(r, nil); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestCheckServersWithoutAnAnswer(t *testing.T) {
 	for function, want := range map[string]string{
 		getServerTypes: "listing Hetzner server types: ",
 		getServers:     "listing the servers of the Hetzner project: ",
+		getPrimaryIPs:  "listing the primary IPs of the Hetzner project: ",
+		getSSHKeys:     "listing the SSH keys of the Hetzner project: ",
+		getFirewalls:   "listing the firewalls of the Hetzner project: ",
 	} {
 		r := newRecorder(t)
 		r.Functions[getServerTypes], r.Functions[getServers] = catalogue, existingServers()

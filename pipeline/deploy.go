@@ -29,7 +29,11 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	public, err := cfg.publication(ctx, commit)
+	before, err := cfg.before(ctx)
+	if err != nil {
+		return err
+	}
+	public, err := cfg.publication(ctx, commit, before)
 	if err != nil {
 		return err
 	}
@@ -39,7 +43,8 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := components.CheckServers(ctx, providers, cfg.servers(), cfg.renamed(), cfg.Image.Platforms); err != nil {
+	hetzner, err := cfg.hetzner(ctx, providers, before)
+	if err != nil {
 		return err
 	}
 	if err := components.CheckRepository(ctx, providers, cfg.repositoryNeeds()); err != nil {
@@ -54,7 +59,7 @@ func Deploy(ctx *pulumi.Context) error {
 	if err := cfg.repository(ctx, use); err != nil {
 		return err
 	}
-	gateways, identity, err := cfg.fleet(ctx, image, use)
+	gateways, identity, err := cfg.fleet(ctx, image, hetzner, use)
 	if err != nil {
 		return err
 	}
@@ -73,10 +78,26 @@ func Deploy(ctx *pulumi.Context) error {
 		ctx.Export("publicKeys", image.signature.Keys)
 	}
 	ctx.Export("gateways", gateways)
+	if hetzner != nil {
+		ctx.Export(hetznerOutput, hetzner.IDs())
+	}
 	if cfg.SSH.PrivateKey == nil && identity != nil {
 		ctx.Export("sshPrivateKey", identity.PrivateKey)
 	}
 	return nil
+}
+
+// hetzner is what there is at Hetzner, and nil for a stack that has no servers there.
+func (c *Config) hetzner(ctx *pulumi.Context, providers *components.Providers, before before) (*components.Hetzner, error) {
+	servers := c.servers()
+	if len(servers) == 0 {
+		return nil, nil
+	}
+	hetzner, err := components.ReadHetzner(ctx, providers, before.hetzner)
+	if err != nil {
+		return nil, err
+	}
+	return hetzner, hetzner.CheckServers(servers, c.renamed(), c.Image.Platforms)
 }
 
 // resolveSource pins a git source to a commit; it is empty for other sources.

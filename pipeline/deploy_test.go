@@ -208,6 +208,13 @@ func TestWrongServersAreReportedTogether(t *testing.T) {
 	}
 }
 
+// listsNothing answers with an empty list.
+func listsNothing(name string) func(resource.PropertyMap) (resource.PropertyMap, error) {
+	return func(resource.PropertyMap) (resource.PropertyMap, error) {
+		return resource.NewPropertyMapFromMap(map[string]any{name: []any{}}), nil
+	}
+}
+
 // providerFunctions answer what the program asks of providers.
 func providerFunctions() map[string]func(resource.PropertyMap) (resource.PropertyMap, error) {
 	serverType := func(name, architecture string, locations ...string) any {
@@ -231,6 +238,9 @@ func providerFunctions() map[string]func(resource.PropertyMap) (resource.Propert
 		"github:index/getRestApi:getRestApi": func(resource.PropertyMap) (resource.PropertyMap, error) {
 			return resource.NewPropertyMapFromMap(map[string]any{"code": 404}), nil
 		},
+		"hcloud:index/getPrimaryIps:getPrimaryIps": listsNothing("primaryIps"),
+		"hcloud:index/getSshKeys:getSshKeys":       listsNothing("sshKeys"),
+		"hcloud:index/getFirewalls:getFirewalls":   listsNothing("firewalls"),
 		"hcloud:index/getServers:getServers": func(resource.PropertyMap) (resource.PropertyMap, error) {
 			return resource.NewPropertyMapFromMap(map[string]any{"servers": []any{}}), nil
 		},

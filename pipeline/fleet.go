@@ -12,13 +12,13 @@ import (
 // fleet registers the hosts and the gateways on them, in the order of the
 // roll-out, and returns the output about each. The identity is nil when there are
 // no hosts.
-func (c *Config) fleet(ctx *pulumi.Context, image release, use pulumi.ResourceOption) (pulumi.Map, *components.Identity, error) {
+func (c *Config) fleet(ctx *pulumi.Context, image release, hetzner *components.Hetzner, use pulumi.ResourceOption) (pulumi.Map, *components.Identity, error) {
 	// Also for hosts that are only deleted.
 	unreachable, err := components.NewUnreachable(ctx)
 	if err != nil || len(c.Hosts) == 0 {
 		return pulumi.Map{}, nil, err
 	}
-	common, err := c.common(ctx, use)
+	common, err := c.common(ctx, hetzner, use)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,7 +63,7 @@ func (c *Config) fleet(ctx *pulumi.Context, image release, use pulumi.ResourceOp
 }
 
 // common registers what all hosts share, and returns the arguments that all have.
-func (c *Config) common(ctx *pulumi.Context, use pulumi.ResourceOption) (components.HostArgs, error) {
+func (c *Config) common(ctx *pulumi.Context, hetzner *components.Hetzner, use pulumi.ResourceOption) (components.HostArgs, error) {
 	servers := c.servers()
 	common := components.HostArgs{
 		AuthorizedKeys: c.SSH.AuthorizedKeys,
@@ -78,18 +78,22 @@ func (c *Config) common(ctx *pulumi.Context, use pulumi.ResourceOption) (compone
 	if err != nil {
 		return common, err
 	}
+	if common.Owner, err = components.NewOwner(ctx, "owner", use); err != nil {
+		return common, err
+	}
 	if len(servers) > 0 {
 		common.Access, err = components.NewAccess(ctx, "access", &components.AccessArgs{
 			FirstBootKey:   common.Identity.FirstBootKey,
 			AllowedSources: c.SSH.AllowedSources,
+			Hetzner:        hetzner,
+			Owner:          common.Owner,
 			Labels:         common.Labels,
 		}, use)
 		if err != nil {
 			return common, err
 		}
 	}
-	common.Owner, err = components.NewOwner(ctx, "owner", use)
-	return common, err
+	return common, nil
 }
 
 // hostArgs is what one host differs in from the others.

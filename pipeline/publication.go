@@ -31,13 +31,9 @@ type publication struct {
 
 // publication decides by what the registry has. It is empty for a stack that does
 // not publish.
-func (c *Config) publication(ctx *pulumi.Context, commit components.Commit) (publication, error) {
+func (c *Config) publication(ctx *pulumi.Context, commit components.Commit, before before) (publication, error) {
 	if !c.Image.Publish {
 		return publication{}, nil
-	}
-	before, err := c.deployedBefore(ctx)
-	if err != nil {
-		return publication{}, err
 	}
 	asking, cancel := context.WithTimeout(ctx.Context(), publicationTimeout)
 	defer cancel()

@@ -16,24 +16,45 @@ import (
 // builtOutput is the stack's output of the digest that its image resource has.
 const builtOutput = "built"
 
+// hetznerOutput is the stack's output of what it has at Hetzner.
+const hetznerOutput = "hetzner"
+
 // before is what the stack's last update left.
 type before struct {
 	// built is the digest of the image in the state, or "".
 	built string
 	// keys are those that the image was signed by, in PEM format.
 	keys []string
+	// hetzner are the IDs of what the stack has at Hetzner, by resource.
+	hetzner map[string]string
+}
+
+// before is empty for a stack to which its last update does not matter.
+func (c *Config) before(ctx *pulumi.Context) (before, error) {
+	if !c.Image.Publish && len(c.servers()) == 0 {
+		return before{}, nil
+	}
+	return deployedBefore(ctx)
 }
 
 // deployedBefore reads the stack's own outputs. An update that failed leaves those
 // of the one before it.
-func (c *Config) deployedBefore(ctx *pulumi.Context) (before, error) {
-	self, err := pulumi.NewStackReference(ctx, fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack()), nil)
+func deployedBefore(ctx *pulumi.Context) (before, error) {
+	self, err := pulumi.NewStackReference(ctx, "self", &pulumi.StackReferenceArgs{
+		Name: pulumi.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack()),
+	})
 	if err != nil {
 		return before{}, fmt.Errorf("reading the stack's own outputs: %w", err)
 	}
-	var left before
+	left := before{hetzner: map[string]string{}}
 	for name, read := range map[string]func(any){
 		builtOutput: func(value any) { left.built, _ = value.(string) },
+		hetznerOutput: func(value any) {
+			ids, _ := value.(map[string]any)
+			for name, id := range ids {
+				left.hetzner[name], _ = id.(string)
+			}
+		},
 		"publicKeys": func(value any) {
 			listed, _ := value.([]any)
 			for _, key := range listed {

@@ -58,6 +58,9 @@ func record(outputs map[string]string, replaces ...string) p.Provider {
 		Update: func(_ context.Context, r p.UpdateRequest) (p.UpdateResponse, error) {
 			return p.UpdateResponse{Properties: with(r.Inputs, r.DryRun)}, nil
 		},
+		Read: func(_ context.Context, r p.ReadRequest) (p.ReadResponse, error) {
+			return p.ReadResponse{ID: r.ID, Properties: r.Properties, Inputs: r.Inputs}, nil
+		},
 		Delete: func(context.Context, p.DeleteRequest) error { return nil },
 	}
 }

@@ -35,8 +35,10 @@ import (
 
 type keyPair struct{ private, public string }
 
-// world is a stack that was deployed: a server at Hetzner and an existing machine.
+// world is a stack: a server at Hetzner and an existing machine.
 type world struct {
+	// cloud stands in for Hetzner's plugin.
+	cloud                        *holding
 	root, pulumi, dir, providers string
 	login, otherLogin            keyPair
 	otherHostKey                 string
@@ -60,6 +62,14 @@ func newKeyPair(t *testing.T) keyPair {
 
 func deployed(t *testing.T, protect string) *world {
 	t.Helper()
+	w := newWorld(t, protect)
+	_, err := w.open(t, nil).Up(t.Context(), optup.SuppressProgress())
+	require.NoError(t, err)
+	return w
+}
+
+func newWorld(t *testing.T, protect string) *world {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	w := &world{root: root, dir: t.TempDir(), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t)}
@@ -71,13 +81,14 @@ func deployed(t *testing.T, protect string) *world {
 	require.NoError(t, hub.CreateRepository("clawft", "clawft", "main"))
 	w.gitSource, w.deploySource = gitSource(t, "x-access-token"), gitSource(t, "deploy")
 	command := record(map[string]string{"stdout": "recorded", "stderr": ""}, "triggers")
+	w.cloud = hold(hcloud.New(hcloud.NewCloud(hcloud.Options{})))
 	servers, err := provider.Set{
 		"cloudinit":    cloudinit.New(),
 		"command":      command,
 		"docker":       record(nil),
 		"docker-build": record(map[string]string{"digest": "sha256:" + strings.Repeat("2", 64)}),
 		"github":       github.New(hub),
-		"hcloud":       hcloud.New(hcloud.NewCloud(hcloud.Options{})),
+		"hcloud":       w.cloud.Provider,
 		"tls":          tls.New(),
 	}.Serve(t.Context())
 	require.NoError(t, err)
@@ -106,9 +117,6 @@ func deployed(t *testing.T, protect string) *world {
 		"clawft:secrets.ANTHROPIC_API_KEY": hidden("first"),
 		"clawft:protect":                   plain(protect),
 	}
-	deployed := w.open(t, nil)
-	_, err = deployed.Up(t.Context(), optup.SuppressProgress())
-	require.NoError(t, err)
 	return w
 }
 

@@ -60,6 +60,9 @@ func (s *Site) providers(ctx context.Context, buildxProgram string) (provider.Se
 		Architecture: runtime.GOARCH,
 		StateFile:    filepath.Join(s.Dir, "hcloud.json"),
 	})
+	if err := s.cloud.Resume(ctx); err != nil {
+		return nil, fmt.Errorf("finishing the servers that a killed run had ordered: %w", err)
+	}
 	s.hub, err = github.Open(filepath.Join(s.Dir, hubDir))
 	if err != nil {
 		return nil, err

@@ -90,34 +90,37 @@ func (s *Site) openStack(ctx context.Context, settings stack.Settings) (*stack.S
 	})
 }
 
-// recover mends what a killed run left behind.
+// recover mends what a killed run left behind. What it left at Hetzner is the
+// program's to find.
 func (s *Site) recover(ctx context.Context, opened *stack.Stack) error {
-	resources, err := opened.Recover(ctx)
-	if err != nil {
-		return err
-	}
-	known := func(token, id string) bool {
-		return slices.ContainsFunc(resources, func(resource apitype.ResourceV3) bool {
-			return string(resource.Type) == token && string(resource.ID) == id
-		})
-	}
-	pruned, err := s.cloud.Prune(ctx, known)
+	known, err := known(ctx, opened)
 	if err != nil {
 		return err
 	}
 	// What a stack no longer manages stays in its repository. Only after a run
 	// that did not end is something there that no run ever got to know.
-	if s.wasInterrupted() {
-		more, err := s.hub.Prune(repositoryOwner, repositoryName, workflowCommit, known)
-		pruned = append(pruned, more...)
-		if err != nil {
-			return err
-		}
+	if !s.wasInterrupted() {
+		return nil
 	}
+	pruned, err := s.hub.Prune(repositoryOwner, repositoryName, workflowCommit, known)
+	s.notePruned(pruned)
+	return err
+}
+
+// known tells whether the stack's state has a resource, by type token and ID.
+func known(ctx context.Context, opened *stack.Stack) (func(token, id string) bool, error) {
+	resources, err := opened.Recover(ctx)
+	return func(token, id string) bool {
+		return slices.ContainsFunc(resources, func(resource apitype.ResourceV3) bool {
+			return string(resource.Type) == token && string(resource.ID) == id
+		})
+	}, err
+}
+
+func (s *Site) notePruned(pruned []string) {
 	for _, name := range pruned {
 		s.Log.Printf("removed %s, which an interrupted run had created", name)
 	}
-	return nil
 }
 
 // workflowCommit begins the messages of the commits with which the product
@@ -236,6 +239,15 @@ func (s *Site) Destroy(ctx context.Context) error {
 		return err
 	}
 	opened, err := s.prepare(ctx, "stack", release)
+	if err != nil {
+		return err
+	}
+	known, err := known(ctx, opened)
+	if err != nil {
+		return err
+	}
+	pruned, err := s.cloud.Prune(ctx, known)
+	s.notePruned(pruned)
 	if err != nil {
 		return err
 	}

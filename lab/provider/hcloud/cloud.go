@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/clawft/infra/lab/machine"
 )
@@ -40,15 +39,11 @@ type Options struct {
 type Cloud struct {
 	options Options
 	store   store
-
-	// creating holds the names of servers whose machines this process is making.
-	mu       sync.Mutex
-	creating map[string]bool
 }
 
 // NewCloud returns the cloud that the options describe.
 func NewCloud(o Options) *Cloud {
-	return &Cloud{options: o, store: store{path: o.StateFile}, creating: map[string]bool{}}
+	return &Cloud{options: o, store: store{path: o.StateFile}}
 }
 
 // The numbers of the addresses that servers get.
@@ -99,8 +94,9 @@ const (
 )
 
 // Prune deletes what a killed run created without the engine getting to know:
-// everything that known, asked by type token and ID, denies. In the real cloud
-// that is a person's work. It returns what it deleted, in words.
+// everything that known, asked by type token and ID, denies. It is for a stack that
+// is about to be destroyed; the next update of one that stays takes it over. It
+// returns what it deleted, in words.
 func (c *Cloud) Prune(ctx context.Context, known func(token, id string) bool) ([]string, error) {
 	var unknown []*server
 	err := c.store.view(func(st *state) error {

@@ -42,6 +42,21 @@ func (c *Cloud) functions() []provider.Function {
 			Call: c.getServers,
 		},
 		{
+			Token: "hcloud:index/getPrimaryIps:getPrimaryIps",
+			Args:  hcloud.GetPrimaryIpsArgs{}, Result: hcloud.GetPrimaryIpsResult{},
+			Call: c.getPrimaryIPs,
+		},
+		{
+			Token: "hcloud:index/getSshKeys:getSshKeys",
+			Args:  hcloud.GetSshKeysArgs{}, Result: hcloud.GetSshKeysResult{},
+			Call: c.getSSHKeys,
+		},
+		{
+			Token: "hcloud:index/getFirewalls:getFirewalls",
+			Args:  hcloud.GetFirewallsArgs{}, Result: hcloud.GetFirewallsResult{},
+			Call: c.getFirewalls,
+		},
+		{
 			Token: "hcloud:index/getLocation:getLocation",
 			Args:  hcloud.GetLocationArgs{}, Result: hcloud.GetLocationResult{},
 			Call: func(_ context.Context, args property.Map) (property.Map, error) {
@@ -171,6 +186,61 @@ func (c *Cloud) getServers(ctx context.Context, args property.Map) (property.Map
 		})
 	}
 	return values(map[string]any{"id": "servers", "servers": found}), nil
+}
+
+// selected are the things of a map that a function's selector matches, by ID.
+func selected[T any](all map[int]T, args property.Map, labels func(T) map[string]string, outputs func(T) map[string]any) []map[string]any {
+	found := []map[string]any{}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if selector := text(args, "withSelector"); selector == "" || matches(selector, labels(all[id])) {
+			out := outputs(all[id])
+			out["id"], out["labels"] = id, labels(all[id])
+			found = append(found, out)
+		}
+	}
+	return found
+}
+
+func (c *Cloud) getPrimaryIPs(_ context.Context, args property.Map) (property.Map, error) {
+	var found []map[string]any
+	err := c.store.view(func(st *state) error {
+		found = selected(st.PrimaryIPs, args, func(ip *primaryIP) map[string]string { return ip.Labels }, func(ip *primaryIP) map[string]any {
+			network := ""
+			if ip.Type == "ipv6" {
+				network = ip.prefix()
+			}
+			return map[string]any{
+				"name": ip.Name, "type": ip.Type, "location": ip.Location, "datacenter": "",
+				"ipAddress": ip.Address.String(), "ipNetwork": network, "assigneeId": ip.Assignee, "assigneeType": "server",
+				"autoDelete": ip.AutoDelete, "deleteProtection": ip.Protected,
+			}
+		})
+		return nil
+	})
+	return values(map[string]any{"id": "primary_ips", "primaryIps": found}), err
+}
+
+func (c *Cloud) getSSHKeys(_ context.Context, args property.Map) (property.Map, error) {
+	var found []map[string]any
+	err := c.store.view(func(st *state) error {
+		found = selected(st.SSHKeys, args, func(k *sshKey) map[string]string { return k.Labels }, func(k *sshKey) map[string]any {
+			return map[string]any{"name": k.Name, "publicKey": k.PublicKey, "fingerprint": k.Fingerprint}
+		})
+		return nil
+	})
+	return values(map[string]any{"id": "ssh_keys", "sshKeys": found}), err
+}
+
+func (c *Cloud) getFirewalls(_ context.Context, args property.Map) (property.Map, error) {
+	var found []map[string]any
+	err := c.store.view(func(st *state) error {
+		found = selected(st.Firewalls, args, func(f *firewall) map[string]string { return f.Labels }, func(f *firewall) map[string]any {
+			// Of what it applies to and lets through nobody here has asked so far.
+			return map[string]any{"name": f.Name, "rules": []string{}, "applyTos": []string{}}
+		})
+		return nil
+	})
+	return values(map[string]any{"id": "firewalls", "firewalls": found}), err
 }
 
 // getImage finds system images, which have no labels to select by.

@@ -1,6 +1,7 @@
 package hcloud
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/clawft/infra/lab/machine"
 )
 
 const (
@@ -445,26 +448,61 @@ func TestImport(t *testing.T) {
 	assert.Equal(t, "cx23", text(imported.inputs, "serverType"))
 }
 
-func TestVanishedMachineDoesNotBlockItsName(t *testing.T) {
-	cloud, machines := newLab(t)
+// Whoever ordered something may be killed before he hears that it is there.
+func TestNamesAreUnique(t *testing.T) {
+	cloud, _ := newLab(t)
 	e := newEngine(t, cloud)
 	h := createHost(e)
-	delete(machines.specs, "gw-1")
-	next := e.mustCreate(ServerToken, "gw-1-server", h.serverInputs)
-	assert.Equal(t, "172.30.0.11", text(next.state, "ipv4Address"))
+	for _, c := range []struct {
+		token  string
+		inputs map[string]any
+		want   string
+	}{
+		{ServerToken, h.serverInputs, "server name is already used"},
+		{PrimaryIPToken, map[string]any{"name": "gw-1", "type": "ipv4", "location": "fsn1"}, "primary IP name is already used"},
+		{SSHKeyToken, map[string]any{"name": "gw-1", "publicKey": otherPublicKey}, "SSH key name is already used"},
+		{SSHKeyToken, map[string]any{"name": "other", "publicKey": publicKey}, "SSH key with the same fingerprint already exists"},
+		{FirewallToken, map[string]any{"name": "gw-1"}, "name is already used"},
+	} {
+		_, err := e.create(c.token, "again", c.inputs)
+		assert.ErrorContains(t, err, c.want)
+		assert.ErrorContains(t, err, "uniqueness_error")
+	}
 }
 
-func TestKilledCreateIsCleanedUp(t *testing.T) {
-	cloud, machines := newLab(t)
-	e := newEngine(t, cloud)
-	h := createHost(e)
-	require.NoError(t, cloud.store.update(func(st *state) error {
-		st.Servers[id(h.server)].Unfinished = true // as if killed before it was
-		return nil
-	}))
-	next := e.mustCreate(ServerToken, "gw-1-server", h.serverInputs)
-	assert.NotEqual(t, h.server.id, next.id)
-	assert.Len(t, machines.specs, 1)
+func TestOrderedServerIsFinished(t *testing.T) {
+	t.Run("when the client is gone", func(t *testing.T) {
+		cloud, machines := newLab(t)
+		e := newEngine(t, cloud)
+		h := createHost(e)
+		require.NoError(t, e.delete(h.server))
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		inputs, failures := e.check(ServerToken, "gw-1-server", h.serverInputs)
+		require.Empty(t, failures)
+		_, err := e.p.Create(gone, p.CreateRequest{Urn: urn(ServerToken, "gw-1-server"), Properties: inputs})
+		require.NoError(t, err)
+		assert.Len(t, machines.specs, 1)
+	})
+	t.Run("when the process that made it is gone", func(t *testing.T) {
+		cloud, machines := newLab(t)
+		e := newEngine(t, cloud)
+		h := createHost(e)
+		made := machines.specs["gw-1"]
+		require.NoError(t, cloud.store.update(func(st *state) error {
+			half := made
+			half.RegistryCAs = nil
+			st.Servers[id(h.server)].Ordered = &half
+			return nil
+		}))
+		machines.specs["gw-1"] = machine.Spec{Name: "gw-1"}
+		again := NewCloud(cloud.options)
+		require.NoError(t, again.Resume(t.Context()))
+		assert.Equal(t, map[string]machine.Spec{"gw-1": made}, machines.specs)
+		require.NoError(t, again.Resume(t.Context()))
+		_, err := e.create(ServerToken, "gw-1-server", h.serverInputs)
+		assert.ErrorContains(t, err, "server name is already used")
+	})
 }
 
 func TestFailedMachineLeavesNoServer(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
@@ -13,87 +13,75 @@ import (
 	"github.com/clawft/infra/lab/provider"
 )
 
+// createServer orders a server. What is ordered is made, whether who ordered it
+// waits for it or not.
 func (c *Cloud) createServer(ctx context.Context, r provider.CreateRequest) (string, property.Map, error) {
-	done, err := c.begin(text(r.Inputs, "name"))
-	if err != nil {
-		return "", property.Map{}, err
-	}
-	defer done()
-	if err := c.sweep(ctx, text(r.Inputs, "name")); err != nil {
-		return "", property.Map{}, err
-	}
+	ctx = context.WithoutCancel(ctx)
 	var srv *server
-	var spec machine.Spec
-	err = c.store.update(func(st *state) (err error) {
-		srv, spec, err = c.reserve(st, r.Inputs)
+	err := c.store.update(func(st *state) (err error) {
+		srv, err = c.reserve(st, r.Inputs)
 		return err
 	})
 	if err != nil {
 		return "", property.Map{}, err
 	}
-	if c.options.Machines != nil {
-		if _, err := c.options.Machines.Create(ctx, spec); err != nil {
-			// The cause may be that ctx has ended.
-			cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-			defer cancel()
-			return "", property.Map{}, errors.Join(err, c.destroy(cleanup, srv))
-		}
+	if err := c.finish(ctx, srv); err != nil {
+		return "", property.Map{}, errors.Join(err, c.destroy(ctx, srv))
 	}
 	var outputs property.Map
-	err = c.store.update(func(st *state) error {
-		st.Servers[srv.ID].Unfinished = false
+	err = c.store.view(func(st *state) error {
 		outputs = st.outputs(srv, "running", r.Inputs)
 		return nil
 	})
-	if err != nil {
-		return "", property.Map{}, err
-	}
-	return formatID(srv.ID), outputs, nil
+	return formatID(srv.ID), outputs, err
 }
 
-// begin makes sure that one name is worked on once at a time, and so that an
-// unfinished server that is found is a dead process's.
-func (c *Cloud) begin(name string) (done func(), err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.creating[name] {
-		return nil, alreadyUsed("server name")
+// finish makes the machine of a server that was ordered.
+func (c *Cloud) finish(ctx context.Context, srv *server) error {
+	if c.options.Machines != nil {
+		spec := *srv.Ordered
+		spec.RegistryCAs = c.options.RegistryCAs
+		if _, err := c.options.Machines.Create(ctx, spec); err != nil {
+			return err
+		}
 	}
-	c.creating[name] = true
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.creating, name)
-	}, nil
+	return c.store.update(func(st *state) error {
+		st.Servers[srv.ID].Ordered = nil
+		return nil
+	})
 }
 
-// sweep removes a server of that name that does not count: one that a killed
-// process did not finish, or one whose machine is gone.
-func (c *Cloud) sweep(ctx context.Context, name string) error {
-	var found *server
+// Resume finishes what was ordered when the process that was making it ended:
+// Hetzner's does not end with its clients.
+func (c *Cloud) Resume(ctx context.Context) error {
+	var ordered []*server
 	err := c.store.view(func(st *state) error {
-		for _, srv := range st.Servers {
-			if srv.Name == name {
-				found = srv
+		for _, id := range slices.Sorted(maps.Keys(st.Servers)) {
+			if srv := st.Servers[id]; srv.Ordered != nil {
+				ordered = append(ordered, srv)
 			}
 		}
 		return nil
 	})
-	if err != nil || found == nil {
+	if err != nil {
 		return err
 	}
-	if !found.Unfinished {
-		if status, err := c.status(ctx, found); err != nil || status != "" {
+	for _, srv := range ordered {
+		// What there is of it may be half of a machine.
+		if err := c.options.Machines.Delete(ctx, srv.Machine); err != nil {
+			return err
+		}
+		if err := c.finish(ctx, srv); err != nil {
 			return err
 		}
 	}
-	return c.destroy(ctx, found)
+	return nil
 }
 
-// reserve checks what the API checks, records the server as unfinished, gives
-// it its addresses, and returns what its machine has to be.
-func (c *Cloud) reserve(st *state, inputs property.Map) (*server, machine.Spec, error) {
-	refuse := func(err error) (*server, machine.Spec, error) { return nil, machine.Spec{}, err }
+// reserve checks what the API checks, records the server with what its machine has
+// to be, and gives it its addresses.
+func (c *Cloud) reserve(st *state, inputs property.Map) (*server, error) {
+	refuse := func(err error) (*server, error) { return nil, err }
 
 	name, typeName, imageName := text(inputs, "name"), text(inputs, "serverType"), text(inputs, "image")
 	serverType, ok := findServerType(typeName)
@@ -125,9 +113,8 @@ func (c *Cloud) reserve(st *state, inputs property.Map) (*server, machine.Spec, 
 	srv := &server{
 		ID: st.nextID(), Name: name, Machine: name, Type: typeName, Image: imageName, Location: place,
 		Labels: labels(inputs), Disk: serverType.disk,
-		Backups:    flag(inputs, "backups", false),
-		Protected:  flag(inputs, "deleteProtection", false),
-		Unfinished: true,
+		Backups:   flag(inputs, "backups", false),
+		Protected: flag(inputs, "deleteProtection", false),
 	}
 	st.Servers[srv.ID] = srv
 	if err := c.address(st, srv, net); err != nil {
@@ -137,15 +124,16 @@ func (c *Cloud) reserve(st *state, inputs property.Map) (*server, machine.Spec, 
 		return refuse(err)
 	}
 	if c.options.Machines == nil {
-		return srv, machine.Spec{}, nil
+		return srv, nil
 	}
 	if srv.IPv4 == 0 {
 		return refuse(errors.New("creating a server without IPv4: the lab's network has no IPv6 by which its machine could be reached"))
 	}
-	return srv, machine.Spec{
+	srv.Ordered = &machine.Spec{
 		Name: srv.Machine, InstanceID: formatID(srv.ID), IP: st.PrimaryIPs[srv.IPv4].Address,
-		UserData: userData, AuthorizedKeys: keys, RegistryCAs: c.options.RegistryCAs,
-	}, nil
+		UserData: userData, AuthorizedKeys: keys,
+	}
+	return srv, nil
 }
 
 // place decides where a server is created.

@@ -88,6 +88,12 @@ func (c *Cloud) change(st *state, srv *server, r provider.UpdateRequest) error {
 		}
 	}
 	if net := publicNetOf(r.Inputs); net.given && !sorted(r.OldInputs.Get("publicNets")).Equals(sorted(r.Inputs.Get("publicNets"))) {
+		if ip, ok := st.PrimaryIPs[srv.IPv4]; ok && r.OldInputs.Get("publicNets").IsNull() && net.ipv4 != 0 {
+			// The real provider takes an address that it was not told of for one that came
+			// with the server, and deletes it, be it the one that it then wants to assign.
+			st.release(ip)
+			delete(st.PrimaryIPs, ip.ID)
+		}
 		before := srv.IPv4
 		if err := c.address(st, srv, net); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/clawft/infra/lab/flock"
+	"github.com/clawft/infra/lab/machine"
 )
 
 // state is everything that exists in a cloud, by ID. It holds no secret:
@@ -34,12 +35,13 @@ type server struct {
 	// Machine is the name at creation, which a renamed server's machine keeps.
 	Machine string `json:"machine"`
 	// IPv4 and IPv6 are IDs of primary IPs, 0 for none.
-	IPv4       int  `json:"ipv4,omitempty"`
-	IPv6       int  `json:"ipv6,omitempty"`
-	Disk       int  `json:"disk"`
-	Backups    bool `json:"backups,omitempty"`
-	Protected  bool `json:"protected,omitempty"`
-	Unfinished bool `json:"unfinished,omitempty"`
+	IPv4      int  `json:"ipv4,omitempty"`
+	IPv6      int  `json:"ipv6,omitempty"`
+	Disk      int  `json:"disk"`
+	Backups   bool `json:"backups,omitempty"`
+	Protected bool `json:"protected,omitempty"`
+	// Ordered is what its machine is to be, until that has been made.
+	Ordered *machine.Spec `json:"ordered,omitempty"`
 }
 
 type primaryIP struct {
