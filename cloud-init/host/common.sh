@@ -60,7 +60,7 @@ own_container() {
 	local image owner
 	CONTAINER='' FOREIGN=''
 	read -r CONTAINER image owner < <(engine container inspect \
-		-f '{{.Id}} {{.Config.Image}} {{index .Config.Labels "clawft.owner"}}' "$1" 2>/dev/null) || true
+		-f '{{.Id}} {{.Config.Image}} {{with index .Config.Labels "clawft.owner"}}{{.}}{{end}}' "$1" 2>/dev/null) || true
 	if [ -z "$CONTAINER" ] || known_owner "$owner"; then return 0; fi
 	FOREIGN="the container $1 is not ours (image $image, label clawft.owner: ${owner:-none}); rename it, as with: docker rename $1 OTHER"
 	CONTAINER=''

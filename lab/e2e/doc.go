@@ -3,5 +3,5 @@
 // the lab's command line as a user drives it.
 //
 // It needs root and a Docker engine (the lab sets up the rest) and fails without
-// them. The lab is named "e2e", so a lab that the user runs is left alone.
+// them. The lab has a name of its own, so a lab that the user runs is left alone.
 package e2e

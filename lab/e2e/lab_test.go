@@ -3,6 +3,8 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,9 +19,10 @@ import (
 	"github.com/clawft/infra/lab/site"
 )
 
+// The lab is this checkout's own, so that the tests of two checkouts can run on one machine.
+var labName, labSubnet string
+
 const (
-	labName   = "e2e"
-	labSubnet = "172.30.7.0/24"
 	// healthTimeout and watch are short, so that failed deployments are.
 	healthTimeout = 12
 	watch         = 4
@@ -51,6 +54,9 @@ func runTests(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, fmt.Errorf("finding the checkout: %w", err)
 	}
+	checkout := sha256.Sum256([]byte(root))
+	labName = "e2e-" + hex.EncodeToString(checkout[:3])
+	labSubnet = fmt.Sprintf("172.30.%d.0/24", 10+int(checkout[3])%240)
 	dir, err := os.MkdirTemp("", "clawft-e2e-")
 	if err != nil {
 		return 1, fmt.Errorf("creating a directory for the lab's program: %w", err)

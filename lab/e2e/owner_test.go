@@ -139,6 +139,7 @@ func foreignContainer(t *testing.T) {
 		t.Errorf("somebody's container is %s, and was %s", got, container)
 	}
 	tested.onHost(t, "gw-2", "docker rm clawft")
+	tested.onHost(t, "gw-2", "systemctl start clawft.service")
 	tested.must(t, up("--version", first)...)
 	tested.wantVersion(t, first)
 }

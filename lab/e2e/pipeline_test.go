@@ -26,6 +26,8 @@ func TestPipeline(t *testing.T) {
 		{"up again changes nothing", func(t *testing.T) { unchangedUp(t, plant) }},
 		{"the secret is nowhere in plain text", plant.check},
 		{"the host's files are valid", hostFiles},
+		{"SSH keys connect, or are refused", sshKeys},
+		{"what a host has already is waited for, or named", surroundings},
 		{"bad input changes nothing", badInput},
 		{"a config change never replaces a server", configChange},
 		{"a workflow that was edited by hand is repaired", repositoryDrift},
