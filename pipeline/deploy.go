@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -33,8 +34,15 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	promoted, err := cfg.promoted(ctx)
+	if err != nil {
+		return err
+	}
 	public, err := cfg.publication(ctx, commit, before)
 	if err != nil {
+		return err
+	}
+	if err := cfg.checkPull(ctx, cmp.Or(cfg.Image.Digest, promoted.digest, public.digest), before); err != nil {
 		return err
 	}
 
@@ -52,7 +60,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 	use := providers.Option()
 
-	image, err := cfg.image(ctx, commit, public, use)
+	image, err := cfg.image(ctx, commit, promoted, public, use)
 	if err != nil {
 		return err
 	}
@@ -139,8 +147,8 @@ type release struct {
 // image makes what the hosts shall run. What this stack builds or publishes is
 // proven first; what is only deployed was proven by who made it. Whatever has to
 // be signed is, before anything public is made of it.
-func (c *Config) image(ctx *pulumi.Context, commit components.Commit, public publication, use pulumi.ResourceOption) (release, error) {
-	digest, keys, err := c.digest(ctx, commit, public, use)
+func (c *Config) image(ctx *pulumi.Context, commit components.Commit, from promotion, public publication, use pulumi.ResourceOption) (release, error) {
+	digest, keys, err := c.digest(ctx, commit, from, public, use)
 	if err != nil {
 		return release{}, err
 	}
@@ -186,16 +194,15 @@ func (c *Config) image(ctx *pulumi.Context, commit components.Commit, public pub
 // digest returns the digest of the image: built from source, promoted from
 // another stack, or given. The keys are those that its signature may be by; there
 // are none where it need not have one.
-func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, public publication, use pulumi.ResourceOption) (digest pulumi.StringOutput, keys []string, err error) {
+func (c *Config) digest(ctx *pulumi.Context, commit components.Commit, from promotion, public publication, use pulumi.ResourceOption) (digest pulumi.StringOutput, keys []string, err error) {
 	switch {
 	case c.Image.Digest != "":
 		return pulumi.String(c.Image.Digest).ToStringOutput(), c.Image.PublicKeys, nil
 	case c.Image.PromoteFrom != "":
-		from, err := c.promoted(ctx)
 		if len(c.Image.PublicKeys) > 0 {
 			from.publicKeys = c.Image.PublicKeys
 		}
-		return pulumi.String(from.digest).ToStringOutput(), from.publicKeys, err
+		return pulumi.String(from.digest).ToStringOutput(), from.publicKeys, nil
 	}
 	if public.digest != "" && !public.built {
 		return pulumi.String(public.digest).ToStringOutput(), c.Image.PublicKeys, nil

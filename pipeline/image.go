@@ -136,12 +136,24 @@ func (l *RegistryLogin) registry() *registry.Login {
 	return &registry.Login{Username: l.Username, Password: l.plain}
 }
 
-// reader is the login that reads what is in the registry, or nil.
+// pushes is true if this stack writes to the image's repository.
+func (i Image) pushes() bool { return i.Source != "" || i.Publish }
+
+// reader is the login that reads what is in the registry, or nil for Docker's own.
+// Who pushes reads as well.
 func (i Image) reader() *RegistryLogin {
-	if i.Push != nil {
+	if i.Push != nil || i.pushes() {
 		return i.Push
 	}
 	return i.Pull
+}
+
+// puller is the login of the hosts, which have none but what they are given.
+func (i Image) puller() *registry.Login {
+	if i.Pull == nil {
+		return registry.Nobody
+	}
+	return i.Pull.registry()
 }
 
 // Git is true if the image is built from a git repository.

@@ -14,11 +14,14 @@ type promotion struct {
 	publicKeys []string
 }
 
-// promoted returns the image that another stack runs. It must be of this stack's
-// repository and version: a promotion that moves something else than the
+// promoted returns the image that another stack runs, if this stack takes its. It
+// must be of this stack's repository and version: a promotion that moves something else than the
 // configuration says is a mistake in one of the two.
 func (c *Config) promoted(ctx *pulumi.Context) (promotion, error) {
 	from := c.Image.PromoteFrom
+	if from == "" {
+		return promotion{}, nil
+	}
 	other, err := pulumi.NewStackReference(ctx, from, nil)
 	if err != nil {
 		return promotion{}, fmt.Errorf("referring to stack %s (clawft:image.promoteFrom): %w", from, err)

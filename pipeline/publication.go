@@ -30,17 +30,29 @@ type publication struct {
 }
 
 // publication decides by what the registry has. It is empty for a stack that does
-// not publish.
+// not publish. What a stack may not push is an error.
 func (c *Config) publication(ctx *pulumi.Context, commit components.Commit, before before) (publication, error) {
-	if !c.Image.Publish {
+	if !c.Image.pushes() {
 		return publication{}, nil
 	}
 	asking, cancel := context.WithTimeout(ctx.Context(), publicationTimeout)
 	defer cancel()
+	doubt, err := c.checkPush(asking, ctx.Stack(), ctx.DryRun())
+	switch {
+	case err != nil:
+		return publication{}, err
+	case !c.Image.Publish && doubt != nil:
+		return publication{}, warn(ctx, "nobody knows whether %s may be pushed to: %v", c.Image.Repository, doubt)
+	case !c.Image.Publish:
+		return publication{}, nil
+	}
 	tag := registry.Tag(c.Version, c.Image.Revision)
-	existing, err := c.existingTags(asking, ctx.DryRun())
+	var existing []string
+	if err = doubt; err == nil {
+		existing, err = c.existingTags(asking, ctx.DryRun())
+	}
 	if err != nil {
-		err = fmt.Errorf("finding out what is published already: %w", err)
+		err = fmt.Errorf("finding out what is published already in %s: %w", c.Image.Repository, err)
 		if !ctx.DryRun() {
 			return publication{}, err
 		}
@@ -61,21 +73,18 @@ func (c *Config) publication(ctx *pulumi.Context, commit components.Commit, befo
 }
 
 // existingTags are the repository's. Some registries refuse to list what does not
-// exist yet: who may push there is about to make it.
+// exist yet. An update, which may push there, is about to make it; what it takes for
+// absent is looked at again once the image is pushed.
 func (c *Config) existingTags(ctx context.Context, preview bool) ([]string, error) {
 	repository, err := registry.Open(c.Image.Repository, c.Image.reader().registry())
 	if err != nil {
 		return nil, err
 	}
 	existing, err := repository.Tags(ctx)
-	if preview || err != nil && !errors.Is(err, registry.ErrDenied) || len(existing) > 0 {
-		return existing, err
+	if !preview && errors.Is(err, registry.ErrDenied) {
+		return nil, nil
 	}
-	// What this takes for absent is looked at again once the image is pushed.
-	if pushErr := repository.MayPush(ctx); pushErr != nil {
-		return nil, errors.Join(err, pushErr)
-	}
-	return nil, nil
+	return existing, err
 }
 
 // warn logs a warning.

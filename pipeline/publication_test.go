@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"io"
-	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -11,11 +9,11 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/clawft/infra/internal/recorder"
+	"github.com/clawft/infra/internal/testregistry"
 )
 
 const published = "ghcr.io/clawft/clawft"
@@ -46,10 +44,11 @@ func serveWith(t *testing.T, handler http.Handler) {
 }
 
 // serveTags makes a registry that holds the product's repository with some tags
-// the one that there is.
-func serveTags(t *testing.T, tags ...string) {
+// the one that there is, and returns it.
+func serveTags(t *testing.T, tags ...string) http.Handler {
 	t.Helper()
-	serveWith(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	handler := testregistry.Handler(digest)
+	serveWith(t, handler)
 	for _, tag := range tags {
 		ref, err := name.NewTag(published + ":" + tag)
 		if err != nil {
@@ -59,6 +58,7 @@ func serveTags(t *testing.T, tags ...string) {
 			t.Fatal(err)
 		}
 	}
+	return handler
 }
 
 // tagsOf are the tags that a stack publishes, by the names of their resources.
@@ -105,54 +105,6 @@ func TestPublishedTags(t *testing.T) {
 				if got := registered.Inputs["sources"].ArrayValue()[0].StringValue(); got != published+"@"+digest {
 					t.Errorf("%s is made of %s, want the proven digest", registered.Name, got)
 				}
-			}
-		})
-	}
-}
-
-// What is public follows from what the registry holds, so an update must not
-// guess. A preview, perhaps without a login, may.
-func TestPublicationWithoutAccess(t *testing.T) {
-	refuse := func(status int) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
-			w.WriteHeader(status)
-		})
-	}
-	for _, test := range []struct {
-		name    string
-		handler http.Handler
-		want    string
-	}{
-		{"no login", refuse(http.StatusUnauthorized), "docker login"},
-		{"login without the right", refuse(http.StatusForbidden), "docker login"},
-		{"broken registry", refuse(http.StatusTeapot), "418"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			r := recordedStack(t, "prod")
-			serveWith(t, test.handler)
-			err := r.Run(Deploy)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), published) {
-				t.Errorf("got %v, want an error with %q and the repository", err, test.want)
-			}
-			if registered := r.Resources(); len(registered) > 1 { // the stack itself
-				t.Errorf("%d resources were registered", len(registered))
-			}
-		})
-		t.Run(test.name+" in a preview", func(t *testing.T) {
-			r := recordedStack(t, "prod")
-			r.Preview = true
-			serveWith(t, test.handler)
-			if err := r.Run(Deploy); err != nil {
-				t.Fatal(err)
-			}
-			if got := tagsOf(t, r); len(got) != 1 || got["gateway-tag-0.6.19"] == "" {
-				t.Errorf("published would be %v, want 0.6.19 alone", got)
-			}
-			if !slices.ContainsFunc(r.Messages(), func(message string) bool {
-				return strings.Contains(message, test.want) && strings.Contains(message, "assumes that only the tag 0.6.19 is published")
-			}) {
-				t.Errorf("no warning says so: %q", r.Messages())
 			}
 		})
 	}

@@ -23,6 +23,8 @@ const hetznerOutput = "hetzner"
 type before struct {
 	// built is the digest of the image in the state, or "".
 	built string
+	// digest is that of the image that the hosts run, or "".
+	digest string
 	// keys are those that the image was signed by, in PEM format.
 	keys []string
 	// hetzner are the IDs of what the stack has at Hetzner, by resource.
@@ -31,7 +33,7 @@ type before struct {
 
 // before is empty for a stack to which its last update does not matter.
 func (c *Config) before(ctx *pulumi.Context) (before, error) {
-	if !c.Image.Publish && len(c.servers()) == 0 {
+	if !c.Image.Publish && len(c.Hosts) == 0 {
 		return before{}, nil
 	}
 	return deployedBefore(ctx)
@@ -55,6 +57,7 @@ func deployedBefore(ctx *pulumi.Context) (before, error) {
 				left.hetzner[name], _ = id.(string)
 			}
 		},
+		"digest": func(value any) { left.digest, _ = value.(string) },
 		"publicKeys": func(value any) {
 			listed, _ := value.([]any)
 			for _, key := range listed {

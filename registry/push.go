@@ -5,19 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // MayPush returns an error unless the login may push to the repository, whether
 // that exists or not. An upload is begun for it, and given up again.
 func (r *Repository) MayPush(ctx context.Context) error {
-	var keychain authn.Keychain = authn.DefaultKeychain
-	if r.login != nil {
-		keychain = fixed{&authn.Basic{Username: r.login.Username, Password: r.login.Password}}
-	}
-	err := r.classify(remote.CheckPushPermission(r.name.Tag(Latest), keychain, bound{ctx}))
+	err := r.classify(remote.CheckPushPermission(r.name.Tag(Latest), r.keychain(), patiently(ctx)))
 	if errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("%w; this registry wants the repository %s to be created before anything is pushed to it", err, r.name)
 	}
@@ -27,10 +24,16 @@ func (r *Repository) MayPush(ctx context.Context) error {
 	return nil
 }
 
-// fixed is a keychain of one login.
-type fixed struct{ authn.Authenticator }
+// passing are the answers of a registry that has too much to do, or is being
+// restarted: it is asked again, with patience.
+var (
+	passing  = []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+	patience = transport.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 3}
+)
 
-func (f fixed) Resolve(authn.Resource) (authn.Authenticator, error) { return f.Authenticator, nil }
+func patiently(ctx context.Context) http.RoundTripper {
+	return transport.NewRetry(bound{ctx}, transport.WithRetryBackoff(patience), transport.WithRetryStatusCodes(passing...))
+}
 
 // bound sends requests within a context, which the function above has none for.
 type bound struct{ ctx context.Context }

@@ -21,12 +21,6 @@ var (
 	ErrDenied = errors.New("the registry denies access")
 )
 
-// Login is a login to a registry.
-type Login struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
-}
-
 // Repository is a repository of a registry, such as ghcr.io/clawft/clawft.
 type Repository struct {
 	name    name.Repository
@@ -42,11 +36,16 @@ func Open(repository string, login *Login) (*Repository, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the repository %q: %w", repository, err)
 	}
-	auth := remote.WithAuthFromKeychain(authn.DefaultKeychain)
-	if login != nil {
-		auth = remote.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password})
+	opened := &Repository{name: parsed, login: login}
+	opened.options = []remote.Option{remote.WithAuthFromKeychain(opened.keychain()), remote.WithTransport(remote.DefaultTransport)}
+	return opened, nil
+}
+
+func (r *Repository) keychain() authn.Keychain {
+	if r.login == nil {
+		return authn.DefaultKeychain
 	}
-	return &Repository{name: parsed, login: login, options: []remote.Option{auth, remote.WithTransport(remote.DefaultTransport)}}, nil
+	return r.login
 }
 
 // Tags lists the repository's tags: none if it does not exist yet.
@@ -83,17 +82,21 @@ func (r *Repository) with(ctx context.Context) []remote.Option {
 // refusal.
 func (r *Repository) classify(err error) error {
 	answer := (*transport.Error)(nil)
-	if !errors.As(err, &answer) {
+	switch {
+	case unreachable(err):
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case !errors.As(err, &answer):
 		return err
-	}
-	switch answer.StatusCode {
-	case http.StatusNotFound:
+	case answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
-	case http.StatusUnauthorized, http.StatusForbidden:
-		if r.login == nil {
-			return fmt.Errorf("%w: %w; log in with `docker login`, or set clawft:image.username and clawft:registryPassword", ErrDenied, err)
+	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden:
+		switch r.login {
+		case Nobody:
+			return fmt.Errorf("%w to who has no login: %w", ErrDenied, err)
+		case nil:
+			return fmt.Errorf("%w: %w; log in with `docker login %s`, or set clawft:image.username and clawft:registryPassword", ErrDenied, err, r.Server())
 		}
-		return fmt.Errorf("%w: %w; check clawft:registryPassword and what user %q may do", ErrDenied, err, r.login.Username)
+		return fmt.Errorf("%w: %w; check clawft:registryPassword or clawft:registryPullToken, and what user %q may do", ErrDenied, err, r.login.Username)
 	}
 	return err
 }

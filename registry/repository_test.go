@@ -197,9 +197,10 @@ func TestTagsAndDigests(t *testing.T) {
 	for who, login := range map[string]*Login{"nobody": nil, "a wrong password": {Username: login.Username, Password: "wrong-canary"}} {
 		t.Run(who, func(t *testing.T) {
 			_, err := open(t, address, login).Tags(t.Context())
-			advice := "log in with `docker login`, or set clawft:image.username and clawft:registryPassword"
+			host, _, _ := strings.Cut(address, "/")
+			advice := "log in with `docker login " + host + "`, or set clawft:image.username and clawft:registryPassword"
 			if login != nil {
-				advice = `check clawft:registryPassword and what user "clawft" may do`
+				advice = `check clawft:registryPassword or clawft:registryPullToken, and what user "clawft" may do`
 			}
 			if !errors.Is(err, ErrDenied) || !strings.HasSuffix(err.Error(), advice) {
 				t.Errorf("got %v, want ErrDenied and %q", err, advice)

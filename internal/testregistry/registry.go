@@ -4,7 +4,10 @@ package testregistry
 import (
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,13 +17,30 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// New serves a registry that knows no logins until the test ends, and returns the
-// name of a repository in it.
-func New(t *testing.T) string {
+// Handler is a registry that knows no logins. It also says to have the images of some
+// digests, of which nobody can read more than that they are there.
+func Handler(digests ...string) http.Handler {
+	registry := fake.New(fake.Logger(log.New(io.Discard, "", 0)))
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		digest := path.Base(request.URL.Path)
+		if request.Method != http.MethodHead || !slices.Contains(digests, digest) {
+			registry.ServeHTTP(w, request)
+			return
+		}
+		w.Header().Set("Content-Type", string(types.OCIImageIndex))
+		w.Header().Set("Content-Length", "2")
+		w.Header().Set("Docker-Content-Digest", digest)
+	})
+}
+
+// New serves a Handler until the test ends, and returns the name of a repository in
+// it.
+func New(t *testing.T, digests ...string) string {
 	t.Helper()
-	server := httptest.NewServer(fake.New(fake.Logger(log.New(io.Discard, "", 0))))
+	server := httptest.NewServer(Handler(digests...))
 	t.Cleanup(server.Close)
 	// No login of the user's own is tried.
 	t.Setenv("DOCKER_CONFIG", t.TempDir())

@@ -122,7 +122,7 @@ func alternatives(w *world) map[string]alternative {
 		"clawft:hosts[].user":                         {value: "admin"},
 		"clawft:hosts[].hostKey":                      {value: w.otherHostKey},
 		"clawft:image.repository":                     {value: w.repository + "-other"},
-		"clawft:image.digest":                         {value: "sha256:" + strings.Repeat("1", 64)},
+		"clawft:image.digest":                         {value: anotherDigest},
 		"clawft:image.promoteFrom":                    {value: "organization/clawft/change", with: stack.Settings{"clawft:image.digest": plain("")}},
 		"clawft:image.revision":                       {value: "1", with: built},
 		"clawft:image.source":                         {value: "source", with: built},

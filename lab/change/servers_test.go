@@ -33,6 +33,9 @@ import (
 	"github.com/clawft/infra/pipeline"
 )
 
+// deployedDigest and anotherDigest are images that the registry has.
+var deployedDigest, anotherDigest = "sha256:" + strings.Repeat("0", 64), "sha256:" + strings.Repeat("1", 64)
+
 type keyPair struct{ private, public string }
 
 // world is a stack: a server at Hetzner and an existing machine.
@@ -72,7 +75,7 @@ func newWorld(t *testing.T, protect string) *world {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	w := &world{root: root, dir: t.TempDir(), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t)}
+	w := &world{root: root, dir: t.TempDir(), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t, deployedDigest, anotherDigest)}
 	w.pulumi, err = toolchain.Ensure(t.Context(), root, toolchain.Pulumi, t.Logf)
 	require.NoError(t, err)
 	w.signingKey, w.publicKey = signingKey(t)
@@ -105,7 +108,7 @@ func newWorld(t *testing.T, protect string) *world {
 		"hcloud:token":                     hidden(strings.Repeat("lab0", 16)),
 		"clawft:version":                   plain("0.6.19"),
 		"clawft:image.repository":          plain(w.repository),
-		"clawft:image.digest":              plain("sha256:" + strings.Repeat("0", 64)),
+		"clawft:image.digest":              plain(deployedDigest),
 		"clawft:hosts[0].name":             plain("gw-1"),
 		"clawft:hosts[0].hcloud.type":      plain("cx23"),
 		"clawft:hosts[0].hcloud.location":  plain("nbg1"),

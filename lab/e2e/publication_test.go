@@ -122,7 +122,6 @@ func refusedPublications(t *testing.T) {
 	if err := os.MkdirAll(hollow, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	repository := strings.TrimSuffix(tested.hosts(t).All()[0].Image, "@"+deployed(t))
 	cases := []struct {
 		name   string
 		args   []string
@@ -140,11 +139,14 @@ func refusedPublications(t *testing.T) {
 		{"source that does not resolve", publishing(second, "--set", "clawft:image.source=https://127.0.0.1:1/clawft.git"), []string{
 			"resolving clawft:image.source", "https://127.0.0.1:1/clawft.git",
 		}},
-		{"registry that refuses to be read", publishing(second, "--set-secret", "clawft:registryPassword="+wrong), []string{
-			"finding out what is published already", "denies access", repository, "clawft:registryPassword",
+		{"registry that refuses who publishes", publishing(second, "--set-secret", "clawft:registryPassword="+wrong), []string{
+			`clawft:registryPassword does not belong to user "clawft"`, "401 Unauthorized", "--secret clawft:registryPassword",
 		}},
-		{"registry that refuses the push", up("--version", second, "--set-secret", "clawft:registryPassword="+wrong), []string{
-			"gateway-build", "401 Unauthorized", "clawft/clawft",
+		{"registry that refuses who builds", up("--version", second, "--set-secret", "clawft:registryPassword="+wrong), []string{
+			`clawft:registryPassword does not belong to user "clawft"`, "401 Unauthorized", "--secret clawft:registryPassword",
+		}},
+		{"registry that refuses the hosts", up("--version", second, "--set-secret", "clawft:registryPullToken="+wrong), []string{
+			`clawft:registryPullToken does not belong to user "clawft"`, "401 Unauthorized", "--secret clawft:registryPullToken",
 		}},
 		{"over budget", publishing(second, "--set", "clawft:image.sizeLimitMiB=1"), []string{
 			"gateway-size", "MiB compressed", "over the limit of 1 MiB (1048576 bytes)", "clawft:image.sizeLimitMiB",
