@@ -3,6 +3,7 @@ package components
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-command/sdk/go/command/remote"
 	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
@@ -203,8 +204,8 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 	if err != nil {
 		return fmt.Errorf("registering the SSH host key: %w", err)
 	}
-	login := args.Identity
-	config := pulumi.All(key.PrivateKeyOpenssh, key.PublicKeyOpenssh, login.PublicKey, login.PrivateKey).ApplyT(func(all []any) (string, error) {
+	identity := args.Identity
+	config := pulumi.All(key.PrivateKeyOpenssh, key.PublicKeyOpenssh, identity.PublicKey, identity.PrivateKey).ApplyT(func(all []any) (string, error) {
 		// The server waits for its user-data, so this is known before anything
 		// happens to it.
 		args.Access.power.knows(name+"-server", shell.Target{
@@ -234,6 +235,10 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		return fmt.Errorf("registering the primary IP: %w", err)
 	}
 
+	login, err := host.admitFirst(ctx, name, args, address, trimmed(key.PublicKeyOpenssh), parent)
+	if err != nil {
+		return err
+	}
 	// Both are read at first boot only, and a change of either would replace the
 	// server; what changes later is delivered over SSH.
 	ignored := []string{"userData", "sshKeys"}
@@ -262,8 +267,9 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 		ShutdownBeforeDeletion: pulumi.Bool(true),
 		Labels:                 labels,
 	}, parent, pulumi.Protect(args.Protect),
-		// A changed type is a reboot.
-		pulumi.DependsOn(args.After),
+		// A changed type is a reboot, before which the gateway is ended with the login key
+		// of this run.
+		pulumi.DependsOn(append(slices.Clone(args.After), login)),
 		pulumi.IgnoreChanges(ignored),
 		there.adopt(name+"-server", args.Owner, there.foundServers(name), pulumi.String(args.Server.Location), pulumi.String(args.Server.Image)),
 		pulumi.ResourceHooks(args.Access.power.binding),
@@ -288,6 +294,32 @@ func (host *Host) createServer(ctx *pulumi.Context, name string, args *HostArgs)
 	host.server = server
 	host.origin = pulumi.String("hcloud")
 	return nil
+}
+
+// admitFirst registers what lets a changed login key in before the server itself is
+// changed, which logs in with it. It runs nothing: what matters is that the state has
+// the key of the last run, and that its hook comes before everything else of the host.
+func (host *Host) admitFirst(ctx *pulumi.Context, name string, args *HostArgs, address *hcloud.PrimaryIp, hostKey pulumi.StringOutput, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
+	opts = append(opts, pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(args.After))
+	if args.GiveUp {
+		opts = append(opts, pulumi.IgnoreChanges([]string{"*"}), pulumi.RetainOnDelete(true))
+	} else {
+		opts = append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{args.Identity.admit}}))
+	}
+	login, err := remote.NewCommand(ctx, name+"-login", &remote.CommandArgs{
+		Connection: remote.ConnectionArgs{
+			Host:       address.IpAddress,
+			Port:       pulumi.Float64(defaultPort),
+			User:       pulumi.String("root"),
+			PrivateKey: args.Identity.PrivateKey.ToStringPtrOutput(),
+			HostKey:    hostKey.ToStringPtrOutput(),
+		},
+		AddPreviousOutputInEnv: pulumi.Bool(false),
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("registering the login key: %w", err)
+	}
+	return login, nil
 }
 
 // fingerprintOf names an existing machine by its host key.

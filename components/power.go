@@ -93,7 +93,7 @@ func (p *power) before(change *pulumi.ResourceHookArgs) error {
 	if err != nil {
 		server := plainText(change.OldInputs["name"])
 		return fmt.Errorf("this change cuts the power of server %s, so its gateway has to end first, and it does not: %w.\n"+
-			"Nothing was changed. A new login key that the server does not accept yet has to come before, by a pulumi up of its own. "+
+			"The server was not changed. Where no login key is accepted: docs/keys.md. "+
 			"To resize a server that cannot be reached: hcloud server poweroff %[1]s, then pulumi up --refresh", server, err)
 	}
 	return nil

@@ -131,7 +131,7 @@ func TestComponentsUseTheExplicitProviders(t *testing.T) {
 				t.Errorf("%s %s has the provider %q", registered.Type, registered.Name, registered.Request.GetProvider())
 			}
 		}
-		if checked != 11 {
+		if checked != 12 {
 			t.Errorf("%d resources were checked", checked)
 		}
 	})

@@ -14,10 +14,10 @@ import (
 	"github.com/clawft/infra/lab/site"
 )
 
-// loginKeys changes the login key in one step, as somebody would whose old one is
-// still accepted, and goes back to it.
-func loginKeys(t *testing.T) {
-	before := startTimes(t)
+// newLogin makes another login key, in a file, and returns the public one and that of
+// the lab's, with which the tests log in.
+func newLogin(t *testing.T) (file, public, oldPublic string) {
+	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -30,8 +30,8 @@ func loginKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-	file := filepath.Join(t.TempDir(), "key")
+	public = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+	file = filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,15 @@ func loginKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	oldPublic := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(oldSigner.PublicKey())))
+	oldPublic = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(oldSigner.PublicKey())))
+	return file, public, oldPublic
+}
+
+// loginKeys changes the login key in one step, as somebody would whose old one is
+// still accepted, and goes back to it.
+func loginKeys(t *testing.T) {
+	before := startTimes(t)
+	file, public, oldPublic := newLogin(t)
 
 	// The tests themselves log in with the old one.
 	output := tested.must(t, up("--version", first, "--set-secret", "clawft:sshPrivateKey="+file, "--set", "clawft:ssh.authorizedKeys[0]="+oldPublic+" the tests")...)
@@ -66,10 +74,15 @@ func loginKeys(t *testing.T) {
 	}
 }
 
-// resized changes the server's type, for which its power is cut, and goes back.
+// resized changes the server's type, for which its power is cut, in one run with the
+// login key, and goes back in one run too.
 func resized(t *testing.T) {
 	larger := map[string]string{"amd64": "cx33", "arm64": "cax21"}[runtime.GOARCH]
-	for _, flags := range [][]string{{"--set", "clawft:hosts[0].hcloud.type=" + larger}, nil} {
+	file, _, oldPublic := newLogin(t)
+	for _, flags := range [][]string{{
+		"--set", "clawft:hosts[0].hcloud.type=" + larger,
+		"--set-secret", "clawft:sshPrivateKey=" + file, "--set", "clawft:ssh.authorizedKeys[0]=" + oldPublic + " the tests",
+	}, nil} {
 		since := strings.TrimSpace(tested.onHost(t, "gw-1", "date +%s"))
 		output := tested.must(t, append(up("--version", first), flags...)...)
 		wantContains(t, output, "gw-1-server (serverType)", "healthy on gw-1")
