@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/clawft/infra/host/document"
 )
 
 // account is what passwd(5) has of a user.
@@ -21,16 +23,20 @@ type account struct {
 }
 
 // Keep makes the file that sshd reads hold exactly the keys, beside what is others'. It says what it changed.
-func Keep(ctx context.Context, k Keys) (string, error) { return edit(ctx, k, k.kept) }
+func Keep(ctx context.Context, k document.Keys) (string, error) { return edit(ctx, k, keys{k}.kept) }
 
 // Admit lets the login key in until the keys are kept.
-func Admit(ctx context.Context, k Keys) (string, error) { return edit(ctx, k, k.admitted) }
+func Admit(ctx context.Context, k document.Keys) (string, error) {
+	return edit(ctx, k, keys{k}.admitted)
+}
 
 // Release gives the block up.
-func Release(ctx context.Context, k Keys) (string, error) { return edit(ctx, k, k.released) }
+func Release(ctx context.Context, k document.Keys) (string, error) {
+	return edit(ctx, k, keys{k}.released)
+}
 
-func edit(ctx context.Context, k Keys, change func([]string) []string) (string, error) {
-	if err := k.check(); err != nil {
+func edit(ctx context.Context, k document.Keys, change func([]string) []string) (string, error) {
+	if err := k.Check(); err != nil {
 		return "", err
 	}
 	user, err := find(ctx, k.User)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/clawft/infra/host/document"
 )
 
 const (
@@ -70,7 +72,7 @@ func read(t *testing.T, path string) string {
 }
 
 // run does what a word says, as the program's command line has it.
-func (h *host) run(word string, keys Keys) (string, error) {
+func (h *host) run(word string, keys document.Keys) (string, error) {
 	keys.User = h.user.Username
 	switch word {
 	case "keep":
@@ -82,7 +84,7 @@ func (h *host) run(word string, keys Keys) (string, error) {
 	}
 }
 
-func (h *host) must(word string, keys Keys) string {
+func (h *host) must(word string, keys document.Keys) string {
 	h.t.Helper()
 	said, err := h.run(word, keys)
 	if err != nil {
@@ -97,11 +99,11 @@ func block(name string, keys ...string) string {
 }
 
 func TestKeys(t *testing.T) {
-	mine := Keys{Block: "gw-1", Login: keyA, More: []string{keyB}, FirstBoot: boot}
+	mine := document.Keys{Block: "gw-1", Login: keyA, More: []string{keyB}, FirstBoot: boot}
 	for _, c := range []struct {
 		name         string
 		before, word string
-		keys         Keys
+		keys         document.Keys
 		after        string
 	}{
 		{"nothing yet", "", "keep", mine, block("gw-1", keyA, keyB)},
@@ -111,8 +113,8 @@ func TestKeys(t *testing.T) {
 		{"lines on both sides", keyB + "\n" + block("gw-1", keyC) + keyC + "\n", "keep", mine, keyB + "\n" + keyC + "\n" + block("gw-1", keyA, keyB)},
 		{"what the first boot put there", boot + " clawft\n" + keyC + " clawft-until-kept\n", "keep", mine, block("gw-1", keyA, keyB)},
 		{"the first boot's key with options", `no-pty,command="a b" ` + boot + "\n", "keep", mine, block("gw-1", keyA, keyB)},
-		{"the first boot's key logs in", boot + "\n", "keep", Keys{Block: "gw-1", Login: boot, FirstBoot: boot}, block("gw-1", boot)},
-		{"an existing machine's own key stays beside", keyA + " me\n", "keep", Keys{Block: "gw-1", Login: keyA}, keyA + " me\n" + block("gw-1", keyA)},
+		{"the first boot's key logs in", boot + "\n", "keep", document.Keys{Block: "gw-1", Login: boot, FirstBoot: boot}, block("gw-1", boot)},
+		{"an existing machine's own key stays beside", keyA + " me\n", "keep", document.Keys{Block: "gw-1", Login: keyA}, keyA + " me\n" + block("gw-1", keyA)},
 		{"a renamed host", block("gw-0", keyC), "keep", mine, block("gw-1", keyA, keyB)},
 		{"a block whose end is lost", "# BEGIN clawft gw-1: x\n" + keyC + "\n", "keep", mine, keyC + "\n" + block("gw-1", keyA, keyB)},
 		{"two blocks, the first without its end", "# BEGIN clawft gw-1: x\n" + keyC + "\n" + block("gw-1", keyB), "keep", mine, keyC + "\n" + block("gw-1", keyA, keyB)},
@@ -149,7 +151,7 @@ func TestKeys(t *testing.T) {
 
 // sshd looks where its own configuration says, and nowhere else.
 func TestFile(t *testing.T) {
-	keys := Keys{Block: "gw-1", Login: keyA}
+	keys := document.Keys{Block: "gw-1", Login: keyA}
 	for _, c := range []struct{ name, config, file, said string }{
 		{"the default", "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys", ""},
 		{"elsewhere in the home", "authorizedkeysfile %h/keys", "keys", ""},
@@ -207,7 +209,7 @@ func TestFile(t *testing.T) {
 
 // A line break in a key would be a line of somebody's.
 func TestKeysAreLines(t *testing.T) {
-	for _, keys := range []Keys{
+	for _, keys := range []document.Keys{
 		{Block: "gw-1", Login: keyA + "\n" + keyC},
 		{Block: "gw-1", Login: keyA, More: []string{keyB + "\n" + keyC}},
 		{Block: "gw 1", Login: keyA},

@@ -64,9 +64,9 @@ func (h *host) Rollback(_ context.Context, id, gateway string) release.Report {
 	return release.Report{Deployment: id, Result: release.Failed, Cause: "there is nothing to go back to"}
 }
 
-func (h *host) Recover(_ context.Context, id string) release.Report {
+func (h *host) Recover(_ context.Context, id string) (release.Report, error) {
 	h.note("recover")
-	return release.Report{Deployment: id, Result: release.Failed, Cause: "the deployment was killed"}
+	return release.Report{Deployment: id, Result: release.Failed, Cause: "the deployment was killed"}, nil
 }
 
 // Restart runs the unit of an order, as systemd does: settling comes after it, twice.

@@ -15,7 +15,7 @@ import (
 type Host interface {
 	Deploy(ctx context.Context, id string, r release.Release) release.Report
 	Rollback(ctx context.Context, id, gateway string) release.Report
-	Recover(ctx context.Context, id string) release.Report
+	Recover(ctx context.Context, id string) (release.Report, error)
 }
 
 var idPattern = regexp.MustCompile(`^[0-9A-Z]{8}T[0-9]{6}Z-[0-9A-Z]{6}$`)
@@ -71,7 +71,10 @@ func Settle(ctx context.Context, host Host, directory, id string) (*release.Repo
 		return nil, nil
 	}
 	_ = os.Remove(desk.order())
-	report := host.Recover(ctx, id)
+	report, err := host.Recover(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	// Whoever asked may be gone, and the desk with them.
 	if err := desk.tell(report); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return &report, err

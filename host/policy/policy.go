@@ -11,42 +11,13 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/clawft/infra/host/document"
 	"github.com/clawft/infra/host/release"
 	"github.com/clawft/infra/signature"
 )
 
 // Path is where a host keeps its policy.
 const Path = "/etc/clawft/policy.json"
-
-// Policy is what a host demands of releases.
-type Policy struct {
-	// Signers are public keys in PEM format: each release's image has to be signed by one of them. Several
-	// are for exchanging a key. None demands no signature.
-	Signers []string `json:"signers"`
-}
-
-// Check says which key is none.
-func (p Policy) Check() error {
-	if _, err := signature.ParsePublicKeys(p.Signers); err != nil {
-		return fmt.Errorf("policy.signers: %w", err)
-	}
-	return nil
-}
-
-// Encode is the policy as a host keeps it.
-func (p Policy) Encode() ([]byte, error) {
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	if p.Signers == nil {
-		p.Signers = []string{}
-	}
-	text, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encoding the policy: %w", err)
-	}
-	return append(text, '\n'), nil
-}
 
 // File verifies releases by the policy in a file, which is read each time. Where it cannot be read, nothing
 // passes.
@@ -76,30 +47,30 @@ func (f File) Verify(ctx context.Context, r release.Release) error {
 }
 
 // Read reads the policy. It refuses one that others than the owner of this process may have written.
-func (f File) Read() (Policy, error) {
+func (f File) Read() (document.Policy, error) {
 	file, err := os.Open(string(f))
 	if errors.Is(err, fs.ErrNotExist) {
-		return Policy{}, fmt.Errorf("%s is missing, so that nothing says who may sign: prepare the host first (pulumi up)", string(f))
+		return document.Policy{}, fmt.Errorf("%s is missing, so that nothing says who may sign: prepare the host first (pulumi up)", string(f))
 	}
 	if err != nil {
-		return Policy{}, fmt.Errorf("reading the policy: %w", err)
+		return document.Policy{}, fmt.Errorf("reading the policy: %w", err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return Policy{}, fmt.Errorf("reading the policy: %w", err)
+		return document.Policy{}, fmt.Errorf("reading the policy: %w", err)
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-		return Policy{}, fmt.Errorf("%s may have been written by others than root: see who did, then chown root:root and chmod 0644", string(f))
+		return document.Policy{}, fmt.Errorf("%s may have been written by others than root: see who did, then chown root:root and chmod 0644", string(f))
 	}
-	var policy Policy
+	var policy document.Policy
 	decoder := json.NewDecoder(file)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&policy); err != nil {
-		return Policy{}, fmt.Errorf("reading %s: %w; pulumi up writes it anew", string(f), err)
+		return document.Policy{}, fmt.Errorf("reading %s: %w; pulumi up writes it anew", string(f), err)
 	}
 	if policy.Signers == nil {
-		return Policy{}, fmt.Errorf("reading %s: it names no signers; pulumi up writes it anew", string(f))
+		return document.Policy{}, fmt.Errorf("reading %s: it names no signers; pulumi up writes it anew", string(f))
 	}
 	return policy, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/clawft/infra/host/deploy"
+	"github.com/clawft/infra/host/document"
 	"github.com/clawft/infra/host/release"
 	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/signature"
@@ -20,7 +21,7 @@ const (
 	other  = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 )
 
-func install(t *testing.T, p Policy) File {
+func install(t *testing.T, p document.Policy) File {
 	t.Helper()
 	text, err := p.Encode()
 	if err != nil {
@@ -60,16 +61,16 @@ func TestVerify(t *testing.T) {
 	}
 	moved := sign(key, other)
 	relabelled := &signature.Image{Payload: []byte(strings.ReplaceAll(string(moved.Payload), other, digest)), Signature: moved.Signature}
-	trusted := Policy{Signers: []string{key.Public().String()}}
-	rotating := Policy{Signers: []string{stranger.Public().String(), key.Public().String()}}
+	trusted := document.Policy{Signers: []string{key.Public().String()}}
+	rotating := document.Policy{Signers: []string{stranger.Public().String(), key.Public().String()}}
 	for _, c := range []struct {
 		name   string
-		policy Policy
+		policy document.Policy
 		signed *signature.Image
 		want   string
 	}{
-		{"none is demanded", Policy{}, nil, ""},
-		{"none is demanded, one is there", Policy{}, sign(stranger, digest), ""},
+		{"none is demanded", document.Policy{}, nil, ""},
+		{"none is demanded, one is there", document.Policy{}, sign(stranger, digest), ""},
 		{"by the key", trusted, sign(key, digest), ""},
 		{"by the old key while keys are exchanged", rotating, sign(stranger, digest), ""},
 		{"by the new key while keys are exchanged", rotating, sign(key, digest), ""},
@@ -97,12 +98,12 @@ func TestNoPolicyDemandsMost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := Policy{Signers: []string{key.Public().String()}}.Encode()
+	whole, err := document.Policy{Signers: []string{key.Public().String()}}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	missing := File(filepath.Join(t.TempDir(), "policy.json"))
-	writable := install(t, Policy{})
+	writable := install(t, document.Policy{})
 	if err := os.Chmod(string(writable), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -145,11 +146,11 @@ func TestReleasesBringNoPolicy(t *testing.T) {
 }
 
 func TestEncode(t *testing.T) {
-	if _, err := (Policy{Signers: []string{"ssh-ed25519 AAAA"}}).Encode(); err == nil || !strings.Contains(err.Error(), "policy.signers: number 1") {
+	if _, err := (document.Policy{Signers: []string{"ssh-ed25519 AAAA"}}).Encode(); err == nil || !strings.Contains(err.Error(), "policy.signers: number 1") {
 		t.Errorf("got %v", err)
 	}
 	key, _ := testkey.New(t)
-	want := Policy{Signers: []string{key.Public().String()}}
+	want := document.Policy{Signers: []string{key.Public().String()}}
 	got, err := install(t, want).Read()
 	if err != nil || len(got.Signers) != 1 || got.Signers[0] != want.Signers[0] {
 		t.Errorf("got %v, %v", got, err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clawft/infra/host/deploy"
+	"github.com/clawft/infra/host/document"
 	"github.com/clawft/infra/host/policy"
 	"github.com/clawft/infra/host/release"
 )
@@ -29,14 +30,6 @@ const (
 	// settings has the policy.
 	settings = "/etc/clawft"
 )
-
-// Document says for whom a machine is made ready.
-type Document struct {
-	// Owner is whose the machine is to be, and the gateway that is to run there.
-	Owner release.Owner `json:"owner"`
-	// Policy is what the machine demands of releases.
-	Policy policy.Policy `json:"policy"`
-}
 
 // Host is a machine to make ready.
 type Host struct {
@@ -98,15 +91,15 @@ func (f Facts) Text() string {
 }
 
 // Prepare makes the machine ready.
-func (h *Host) Prepare(ctx context.Context, document Document) (Facts, error) {
+func (h *Host) Prepare(ctx context.Context, wanted document.Machine) (Facts, error) {
 	facts := Facts{}
-	if err := errors.Join(document.Owner.Validate(), document.Policy.Check()); err != nil {
+	if err := errors.Join(wanted.Owner.Validate(), wanted.Policy.Check()); err != nil {
 		return facts, err
 	}
 	if err := h.checkSystem(); err != nil {
 		return facts, err
 	}
-	data, err := h.checkOwner(document.Owner)
+	data, err := h.checkOwner(wanted.Owner)
 	if err := errors.Join(err, h.checkForeign()); err != nil {
 		return facts, err
 	}
@@ -130,7 +123,7 @@ func (h *Host) Prepare(ctx context.Context, document Document) (Facts, error) {
 	if info, err := h.Engine.Ping(ctx); err == nil {
 		facts.Engine = info.Version
 	}
-	if err := h.install(ctx, document); err != nil {
+	if err := h.install(ctx, wanted); err != nil {
 		return facts, err
 	}
 	facts.Changed = h.changes
@@ -153,7 +146,7 @@ func (h *Host) ensureEngine(ctx context.Context) error {
 }
 
 // install puts everything into place, the program that units call before the units.
-func (h *Host) install(ctx context.Context, document Document) error {
+func (h *Host) install(ctx context.Context, wanted document.Machine) error {
 	if err := h.reserve(ctx); err != nil {
 		return err
 	}
@@ -162,7 +155,7 @@ func (h *Host) install(ctx context.Context, document Document) error {
 			return err
 		}
 	}
-	demands, err := document.Policy.Encode()
+	demands, err := wanted.Policy.Encode()
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clawft/infra/host/deploy"
+	"github.com/clawft/infra/host/document"
 	"github.com/clawft/infra/host/policy"
 	"github.com/clawft/infra/host/release"
 	"github.com/clawft/infra/internal/testkey"
@@ -95,7 +96,7 @@ func (m *machine) asks(known string) {
 	programs(m.t, map[string]string{
 		"getent":   `case "` + known + `" in *" $1 $2 "*) exit 0 ;; esac; grep -qs " $1 $2 " ` + made + ` || exit 2`,
 		"groupadd": `case "$*" in *--gid*) echo " group 10001 " >>` + made + ` ;; *) echo " group clawft " >>` + made + ` ;; esac`,
-		"useradd":  `echo " passwd 10001 " >>` + made,
+		"useradd":  `case "$*" in *--uid*) echo " passwd 10001 " >>` + made + ` ;; *) echo " passwd clawft-proxy " >>` + made + ` ;; esac`,
 	})
 }
 
@@ -149,16 +150,16 @@ func (m *machine) tree() string {
 	return strings.Join(all, "\n")
 }
 
-func document() Document {
-	return Document{Owner: release.Owner{ID: us, Gateway: "gw-1", Stack: "acme/clawft/prod"}}
+func wanted() document.Machine {
+	return document.Machine{Owner: release.Owner{ID: us, Gateway: "gw-1", Stack: "acme/clawft/prod"}}
 }
 
-func (m *machine) prepare(d Document) (Facts, error) {
+func (m *machine) prepare(d document.Machine) (Facts, error) {
 	m.changes = nil
 	return m.Prepare(m.t.Context(), d)
 }
 
-func (m *machine) must(d Document) Facts {
+func (m *machine) must(d document.Machine) Facts {
 	m.t.Helper()
 	facts, err := m.prepare(d)
 	if err != nil {
@@ -170,10 +171,10 @@ func (m *machine) must(d Document) Facts {
 func TestPrepare(t *testing.T) {
 	m := newMachine(t)
 	key, _ := testkey.New(t)
-	wants := document()
+	wants := wanted()
 	wants.Policy.Signers = []string{key.Public().String()}
 	facts := m.must(wants)
-	want := "ready (debian-12, Docker 20.10.24, cloud-init none): changed group clawft-gateway, user clawft-gateway, group clawft, " +
+	want := "ready (debian-12, Docker 20.10.24, cloud-init none): changed group clawft-gateway, user clawft-gateway, group clawft, user clawft-proxy, " +
 		"/etc/clawft, /var/lib/clawft, /etc/clawft/policy.json, /usr/local/bin/clawft-host, " +
 		"/etc/systemd/system/clawft@.service, /etc/systemd/system/clawft-proxy.service, packet filter, proxy started"
 	if got := facts.Text(); got != want {
@@ -199,7 +200,7 @@ func TestPrepare(t *testing.T) {
 		}
 	})
 	t.Run("another policy", func(t *testing.T) {
-		if got := m.must(document()).Changed; !slices.Equal(got, []string{"/etc/clawft/policy.json"}) {
+		if got := m.must(wanted()).Changed; !slices.Equal(got, []string{"/etc/clawft/policy.json"}) {
 			t.Errorf("changed %q", got)
 		}
 	})
@@ -207,7 +208,7 @@ func TestPrepare(t *testing.T) {
 		unit := m.Units[0]
 		m.write(unit.Path, string(unit.Content)+"ExecStart=/bin/false\n")
 		reloads := m.reloads
-		if got := m.must(document()).Changed; !slices.Equal(got, []string{unit.Path}) {
+		if got := m.must(wanted()).Changed; !slices.Equal(got, []string{unit.Path}) {
 			t.Errorf("changed %q", got)
 		}
 		if m.read(unit.Path) != string(unit.Content) || m.reloads == reloads {
@@ -216,11 +217,11 @@ func TestPrepare(t *testing.T) {
 	})
 	t.Run("a new program", func(t *testing.T) {
 		m.deliver("2222222222222222")
-		if got := m.must(document()).Changed; !slices.Equal(got, []string{command}) {
+		if got := m.must(wanted()).Changed; !slices.Equal(got, []string{command}) {
 			t.Errorf("changed %q", got)
 		}
 		m.deliver("3333333333333333")
-		m.must(document())
+		m.must(wanted())
 		if left, _ := filepath.Glob(m.path(library + "/*")); len(left) != 2 || filepath.Base(left[0]) != "2222222222222222" {
 			t.Errorf("it keeps %v; want the last two", left)
 		}
@@ -232,11 +233,11 @@ func TestPrepareGoesOn(t *testing.T) {
 	m := newMachine(t)
 	failure := errors.New("cut short")
 	m.Host.Reload = func(context.Context) error { m.reloads++; return failure }
-	if _, err := m.prepare(document()); !errors.Is(err, failure) {
+	if _, err := m.prepare(wanted()); !errors.Is(err, failure) {
 		t.Fatalf("got %v", err)
 	}
 	m.Host.Reload = func(context.Context) error { m.reloads++; return nil }
-	m.must(document())
+	m.must(wanted())
 	if m.reloads != 2 {
 		t.Error("systemd does not know the units that an earlier run has put into place")
 	}
@@ -277,7 +278,7 @@ func TestWhoseAMachineIs(t *testing.T) {
 			for _, owner := range c.has {
 				m.gateways = append(m.gateways, Gateway{Owner: owner, Data: "/data"})
 			}
-			d := document()
+			d := wanted()
 			d.Owner.Takes = c.takes
 			before := m.tree()
 			_, err := m.prepare(d)
@@ -305,7 +306,7 @@ func TestWhoseAMachineIs(t *testing.T) {
 func TestNothingForeignIsOverwritten(t *testing.T) {
 	fresh := newMachine(t)
 	before := strings.Split(fresh.tree(), "\n")
-	fresh.must(document())
+	fresh.must(wanted())
 	var paths []string
 	for line := range strings.SplitSeq(fresh.tree(), "\n") {
 		path, kind, _ := strings.Cut(line, " ")
@@ -338,7 +339,7 @@ func TestNothingForeignIsOverwritten(t *testing.T) {
 				m := newMachine(t)
 				put(t, m)
 				before := m.tree()
-				_, err := m.prepare(document())
+				_, err := m.prepare(wanted())
 				if err == nil || strings.Count(err.Error(), "is not ours") != 1 || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it out of the way") {
 					t.Errorf("got %v", err)
 				}
@@ -354,7 +355,7 @@ func TestNothingForeignIsOverwritten(t *testing.T) {
 		if err := os.Symlink(m.path("/elsewhere"), m.path(settings)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.prepare(document()); err == nil || !strings.Contains(err.Error(), settings+" is not ours") {
+		if _, err := m.prepare(wanted()); err == nil || !strings.Contains(err.Error(), settings+" is not ours") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -367,7 +368,7 @@ func TestNothingForeignIsOverwritten(t *testing.T) {
 		}
 		m.write("/mnt/data/gw-1/data/workspace/sessions/1.jsonl", "{}")
 		m.mkdir("/mnt/data/lost+found")
-		m.must(document())
+		m.must(wanted())
 		if got := m.read("/mnt/data/gw-1/data/workspace/sessions/1.jsonl"); got != "{}" {
 			t.Errorf("the data hold %q", got)
 		}
@@ -412,7 +413,7 @@ func TestMachinesThatCannot(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMachine(t)
 			c.spoil(m)
-			if _, err := m.prepare(document()); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := m.prepare(wanted()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
@@ -420,7 +421,7 @@ func TestMachinesThatCannot(t *testing.T) {
 	t.Run("a newer Ubuntu", func(t *testing.T) {
 		m := newMachine(t)
 		m.write("/etc/os-release", "ID=ubuntu\nVERSION_ID=\"24.04\"\n")
-		if got := m.must(document()).OS; got != "ubuntu-24.04" {
+		if got := m.must(wanted()).OS; got != "ubuntu-24.04" {
 			t.Errorf("it is %s", got)
 		}
 	})
@@ -435,7 +436,7 @@ func TestMachinesThatCannot(t *testing.T) {
 			}
 			return nil
 		})
-		m.must(document())
+		m.must(wanted())
 	})
 }
 
@@ -487,7 +488,7 @@ func TestPrepareWaitsForAnother(t *testing.T) {
 		say(line)
 		other.Close()
 	}
-	m.must(document())
+	m.must(wanted())
 	if len(m.said) != 1 || m.said[0] != "another run makes this machine ready: waiting for it, up to 15 minutes" {
 		t.Errorf("it says %q", m.said)
 	}
@@ -497,13 +498,13 @@ func TestDocumentIsChecked(t *testing.T) {
 	m := newMachine(t)
 	before := m.tree()
 	for _, c := range []struct {
-		change func(*Document)
+		change func(*document.Machine)
 		want   string
 	}{
-		{func(d *Document) { d.Owner.Gateway = "../x" }, `owner.gateway: "../x" is not a host's name`},
-		{func(d *Document) { d.Policy.Signers = []string{"AAAA"} }, "policy.signers: number 1"},
+		{func(d *document.Machine) { d.Owner.Gateway = "../x" }, `owner.gateway: "../x" is not a host's name`},
+		{func(d *document.Machine) { d.Policy.Signers = []string{"AAAA"} }, "policy.signers: number 1"},
 	} {
-		d := document()
+		d := wanted()
 		c.change(&d)
 		if _, err := m.prepare(d); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)

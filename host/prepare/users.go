@@ -9,8 +9,12 @@ import (
 	"github.com/clawft/infra/host/surroundings"
 )
 
-// Operators is the group whose members may open the gateways' sockets.
-const Operators = "clawft"
+const (
+	// Operators is the group whose members may open the gateways' sockets.
+	Operators = "clawft"
+	// Proxy is the user that the proxy runs as.
+	Proxy = "clawft-proxy"
+)
 
 // reserve makes the users and groups that are missing: the gateway's ID is kept from being given to somebody
 // later. What getent says is in its exit code.
@@ -26,6 +30,9 @@ func (h *Host) reserve(ctx context.Context) error {
 			"--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", surroundings.Reserved,
 		}},
 		{"group", Operators, "group " + Operators, []string{"groupadd", "--system", Operators}},
+		{"passwd", Proxy, "user " + Proxy, []string{
+			"useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", Proxy,
+		}},
 	} {
 		if exec.CommandContext(ctx, "getent", missing.database, missing.key).Run() == nil {
 			continue
