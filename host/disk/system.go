@@ -27,7 +27,7 @@ type System interface {
 	Remove(path string) error
 	// Sync makes durable what a file contains, or which names a directory has.
 	Sync(path string) error
-	// TryLock makes the file of a lock and takes the lock, until unlock is called or this process
+	// TryLock makes the file of a lock, with its directory, and takes the lock, until unlock is called or this process
 	// ends. It is an error of ErrLocked while another process, or this one, has it.
 	TryLock(path string) (unlock func(), err error)
 }

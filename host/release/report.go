@@ -95,7 +95,7 @@ func (s *Seconds) UnmarshalJSON(text []byte) error {
 func (s Seconds) String() string { return fmt.Sprintf("%.1f", time.Duration(s).Seconds()) }
 
 // OK tells whether the release that was asked for runs.
-func (r Report) OK() bool { return r.Result != Failed }
+func (r Report) OK() bool { return r.Result == Deployed || r.Result == Unchanged }
 
 // Text is the report for people. That of a failure begins with "deploy failed: ".
 func (r Report) Text() string {
