@@ -155,7 +155,8 @@ type Units interface {
 	Restart(ctx context.Context, unit string) error
 	// Stop stops a unit and waits until it is.
 	Stop(ctx context.Context, unit string) error
-	// Enable has a unit started at boot, Disable has not. Neither starts or stops it.
+	// Enable has a unit started at boot, Disable has not, after a power cut, too. Neither starts
+	// or stops it, and either is no error where it is so already.
 	Enable(ctx context.Context, unit string) error
 	Disable(ctx context.Context, unit string) error
 	// State is no error for a unit that is not loaded.
@@ -183,7 +184,8 @@ type UnitState struct {
 type Gate interface {
 	// Hold has new requests wait, and waits until those under way are done, at most for
 	// drain; left says how many then are not. It is a lease: it ends with Release, with
-	// this process, however that ends, and after MaxHold. Held already, it is held anew.
+	// this process, however that ends, and after MaxHold. Held already, it is held anew. The
+	// gateway need not be known yet.
 	Hold(ctx context.Context, gateway string, drain time.Duration) (left int, err error)
 	// Release lets the requests go to where the gateway is now. It is no error if none are held.
 	Release(ctx context.Context, gateway string) error
@@ -227,8 +229,8 @@ type Snapshots interface {
 	// Restore gives the data back as Take found them. What the release has written since is
 	// set aside. It does nothing where nothing was taken or it was given back before.
 	Restore(ctx context.Context, gateway, release string) error
-	// Drop forgets what was taken for a release that is kept.
-	Drop(ctx context.Context, gateway, release string) error
+	// Prune forgets what was taken for all releases but some.
+	Prune(ctx context.Context, gateway string, but []string) error
 }
 
 // Notifier tells systemd about the process of a gateway's unit.
