@@ -45,6 +45,15 @@ func PluginSettings(plugin string) []string {
 	return keys
 }
 
+// credential are the settings of plugins that hold one, whole or in part.
+var credential = []string{
+	"docker:keyMaterial", "docker:registryAuth", "docker-build:registries", "github:appAuth", "github:token", "hcloud:token", "tls:proxy",
+}
+
+// Credential is true of a setting, such as github:token, that belongs into a stack's
+// configuration encrypted, and is a secret all the same if it is not.
+func Credential(path string) bool { return slices.Contains(credential, path) }
+
 // configured gives a provider what the stack's configuration says of its plugin,
 // as Pulumi gives it to a provider that nobody registers: each value as the text
 // that it has there, which is JSON for whatever is no text. What the provider's
@@ -58,8 +67,7 @@ func configured(ctx *pulumi.Context, plugin string, ambient ...string) pulumi.Re
 				value, given := ctx.GetConfig(path)
 				switch {
 				case !given || inputs[key] != nil && !slices.Contains(ambient, key):
-				// A token that was not encrypted in the configuration is one all the same.
-				case ctx.IsConfigSecret(path) || key == "token":
+				case ctx.IsConfigSecret(path) || Credential(path):
 					inputs[key] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
 				default:
 					inputs[key] = pulumi.String(value)

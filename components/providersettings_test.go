@@ -2,6 +2,8 @@ package components
 
 import (
 	"fmt"
+	"reflect"
+	"regexp"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -36,7 +38,7 @@ func TestPluginSettingsArrive(t *testing.T) {
 						})
 						provider := mustFind(t, r, providerPrefix+plugin, plugin)
 						wantInputs(t, provider, map[string]string{key: want})
-						if len(r.SecretKeys) > 0 || key == "token" {
+						if len(r.SecretKeys) > 0 || Credential(path) {
 							wantSecret(t, provider, key)
 							wantNoPlainText(t, r, canary)
 						}
@@ -47,6 +49,46 @@ func TestPluginSettingsArrive(t *testing.T) {
 	}
 	if known < 28 {
 		t.Errorf("the plugins have %d settings only", known)
+	}
+}
+
+// Whatever names itself a credential is one, also within an object.
+func TestCredentialsOfPlugins(t *testing.T) {
+	names := regexp.MustCompile(`(?i)(token|password|secret|pem|keyMaterial|private_?key)$|^pem`)
+	var holds func(kind reflect.Type, name string) bool
+	holds = func(kind reflect.Type, name string) bool {
+		for kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice {
+			kind = kind.Elem()
+		}
+		if kind.Kind() != reflect.Struct {
+			return names.MatchString(name)
+		}
+		for field := range kind.Fields() {
+			if holds(field.Type, field.Tag.Get("pulumi")) {
+				return true
+			}
+		}
+		return false
+	}
+	found := 0
+	for _, plugin := range Plugins() {
+		args := pluginArgs[plugin].ElementType()
+		if args.Kind() != reflect.Struct {
+			continue
+		}
+		for field := range args.Fields() {
+			path := plugin + ":" + field.Tag.Get("pulumi")
+			is := holds(field.Type, field.Tag.Get("pulumi"))
+			if is != Credential(path) {
+				t.Errorf("%s holds a credential: %v, and is treated as one: %v", path, is, Credential(path))
+			}
+			if is {
+				found++
+			}
+		}
+	}
+	if found != len(credential) {
+		t.Errorf("%d settings are credentials, and %d are listed", found, len(credential))
 	}
 }
 

@@ -34,6 +34,8 @@ func CheckRepository(ctx *pulumi.Context, providers *Providers, needs *Repositor
 	fullName := needs.Owner + "/" + needs.Name
 	found, err := github.LookupRepository(ctx, &github.LookupRepositoryArgs{FullName: &fullName}, use)
 	switch {
+	case err != nil && configuredApp(ctx) && (says(err, "OAuth token from GitHub App") || says(err, ": 401 ")):
+		return fmt.Errorf("github:appAuth is wrong: GitHub gives no token for it; give the number and the private key of a GitHub App that is installed at %s: pulumi config set --stack %s --secret --path 'github:appAuth.pemFile'", needs.Owner, ctx.Stack())
 	case err != nil && says(err, ": 401 "):
 		return fmt.Errorf("github:token is wrong: GitHub answers 401; set one that is valid: pulumi config set --stack %s --secret github:token, or the environment variable GITHUB_TOKEN", ctx.Stack())
 	case err != nil:
@@ -74,6 +76,12 @@ func (needs *RepositoryNeeds) refused(ctx *pulumi.Context, private bool, use pul
 		problems = append(problems, "rulesets that only report, which need GitHub Enterprise; set clawft:github.enforcement to active or disabled")
 	}
 	return problems
+}
+
+// configuredApp is true where a GitHub App takes the place of a token.
+func configuredApp(ctx *pulumi.Context) bool {
+	_, given := ctx.GetConfig("github:appAuth")
+	return given
 }
 
 // answer is one that may be missing.

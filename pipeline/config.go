@@ -15,6 +15,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
@@ -240,22 +241,65 @@ func (l *loader) check(given *settings) {
 	given.SSH.checkKey(r, l.key("sshPrivateKey"), given.SSHPrivateKey, given.Hosts)
 	given.GitHub.check(r, l.key("github"))
 	checkActionsSecrets(r, l.key("actionsSecrets"), given)
+	l.checkCredentials()
 	l.checkToken(slices.ContainsFunc(given.Hosts, func(host Host) bool { return host.Hcloud != nil }), "hcloud:token", "HCLOUD_TOKEN",
 		"an API token with read and write access to the Hetzner project")
-	l.checkToken(given.GitHub != nil, "github:token", "GITHUB_TOKEN",
-		"a token that may administer the gateway's repository")
+	if !l.checkApp() {
+		l.checkToken(given.GitHub != nil, "github:token", "GITHUB_TOKEN",
+			"a token that may administer the gateway's repository")
+	}
+}
+
+// checkCredentials demands that what plugins are configured with is encrypted where
+// it is a credential.
+func (l *loader) checkCredentials() {
+	for _, plugin := range components.Plugins() {
+		for _, setting := range components.PluginSettings(plugin) {
+			key := plugin + ":" + setting
+			value, given := l.ctx.GetConfig(key)
+			// An object may do without its password, such as a proxy's.
+			object := strings.ContainsAny(value, "{[") && !strings.Contains(value, `"password"`) && !strings.Contains(value, `"pemFile"`)
+			if given && !object && components.Credential(key) && !l.ctx.IsConfigSecret(key) {
+				l.report.wrong(key, "a value in plain text", "an encrypted one: %s", l.report.setSecretCommand(key))
+			}
+		}
+	}
+}
+
+// checkApp looks at the GitHub App with which the plugin may log in instead of with a
+// token, and tells whether there is one.
+func (l *loader) checkApp() bool {
+	const key = "github:appAuth"
+	text, given := l.ctx.GetConfig(key)
+	if !given {
+		return false
+	}
+	if _, both := l.ctx.GetConfig("github:token"); both {
+		l.report.wrong("github:token", "a token beside github:appAuth", "one of the two: pulumi config rm --stack %s github:token", l.report.stack)
+	}
+	var app map[string]any
+	if err := json.Unmarshal([]byte(text), &app); err != nil {
+		l.report.wrong(key, "a value that is no object", "an object of id, installationId and pemFile: %s", l.report.setSecretCommand(key+".pemFile"))
+		return true
+	}
+	fields := []string{"id", "installationId", "pemFile"}
+	for _, field := range fields {
+		if value := app[field]; value == nil || value == "" {
+			l.report.wrong(key+"."+field, nothing, "what GitHub shows of the App: %s", l.report.setSecretCommand(key+"."+field))
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(app)) {
+		if !slices.Contains(fields, field) {
+			l.report.wrong(key+"."+field, "an unknown key", "%s", suggest(nearest.To(field, fields), fields))
+		}
+	}
+	return true
 }
 
 // checkToken notices that the token of a cloud which the stack needs is missing,
 // before the first request fails.
 func (l *loader) checkToken(needed bool, key, variable, want string) {
-	if !needed {
-		return
-	}
-	if _, given := l.ctx.GetConfig(key); given {
-		if !l.ctx.IsConfigSecret(key) {
-			l.report.wrong(key, "a value in plain text", "an encrypted one: %s", l.report.setSecretCommand(key))
-		}
+	if _, given := l.ctx.GetConfig(key); given || !needed {
 		return
 	}
 	if os.Getenv(variable) == "" {

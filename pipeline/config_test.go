@@ -166,6 +166,15 @@ func TestWrongKeysAndTypes(t *testing.T) {
 		{"a token of GitHub in plain text", map[string]string{"github:token": "canary", "github": githubBlock}, []string{
 			"github:token: got a value in plain text; want an encrypted one: pulumi config set --stack dev --secret github:token",
 		}},
+		{"a GitHub App in plain text, beside a token", map[string]string{"github:appAuth": "{id: 1, pemFile: canary, pem: canary}", "github:token": "{secure: x}", "github": githubBlock}, []string{
+			"github:appAuth: got a value in plain text; want an encrypted one: pulumi config set --stack dev --secret github:appAuth",
+			"github:appAuth.installationId: got nothing; want what GitHub shows of the App: pulumi config set --stack dev --secret --path 'github:appAuth.installationId'",
+			"github:appAuth.pem: got an unknown key; want one of id, installationId, pemFile",
+			"github:token: got a token beside github:appAuth; want one of the two: pulumi config rm --stack dev github:token",
+		}},
+		{"a GitHub App that is none", map[string]string{"github:appAuth": "{secure: canary}", "github": githubBlock}, []string{
+			"github:appAuth: got a value that is no object; want an object of id, installationId and pemFile: pulumi config set --stack dev --secret --path 'github:appAuth.pemFile'",
+		}},
 		{"a token in plain text", map[string]string{"hcloud:token": "canary", "hosts": "[{name: a, hcloud: {}}]"}, []string{
 			"hcloud:token: got a value in plain text; want an encrypted one: pulumi config set --stack dev --secret hcloud:token",
 		}},
@@ -204,6 +213,15 @@ func TestUnknownTopLevelKeys(t *testing.T) {
 		"command:colour: got an unknown key; want none: there is nothing to configure",
 		`hcloud:pollIntervall: got an unknown key; want "pollInterval"`,
 	})
+}
+
+// A GitHub App takes the place of a token.
+func TestGitHubApp(t *testing.T) {
+	if _, err := with(map[string]string{
+		"github": githubBlock, "github:appAuth": "{id: 1, installationId: '2', pemFile: {secure: canary}}",
+	}).load(t, "dev"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestSecretsStaySecret(t *testing.T) {
