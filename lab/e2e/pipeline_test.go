@@ -47,6 +47,7 @@ func TestPipeline(t *testing.T) {
 func freshUp(t *testing.T, plant *secretPlant) {
 	output := tested.must(t, plant.watch(t, up("--version", first)...)...)
 	wantContains(t, output, "healthy on gw-1", "healthy on gw-2", "@sha256:", "signed    bill of materials", "provenance attached")
+	wantNoWarning(t, output)
 	tested.wantVersion(t, first)
 }
 
@@ -54,6 +55,7 @@ func unchangedUp(t *testing.T, plant *secretPlant) {
 	before := startTimes(t)
 	output := tested.must(t, plant.arguments(up()...)...)
 	wantContains(t, output, " unchanged")
+	wantNoWarning(t, output)
 	for _, word := range []string{" created", " updated", "REPLACED", " deleted"} {
 		if strings.Contains(output, "stack     ") && strings.Contains(output[strings.Index(output, "stack     "):], word) {
 			t.Errorf("an unchanged `up` reports%s:\n%s", word, output)
@@ -61,6 +63,17 @@ func unchangedUp(t *testing.T, plant *secretPlant) {
 	}
 	if after := startTimes(t); after != before {
 		t.Errorf("an unchanged `up` restarted gateways: started %s before, %s after", before, after)
+	}
+}
+
+// wantNoWarning demands that a run printed none: one that is always there hides
+// those that matter.
+func wantNoWarning(t *testing.T, output string) {
+	t.Helper()
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, "  warning: ") {
+			t.Errorf("it warns: %s", strings.TrimSpace(line))
+		}
 	}
 }
 
@@ -104,6 +117,7 @@ func badInput(t *testing.T) {
 func configChange(t *testing.T) {
 	output := tested.must(t, "preview", "--version", first, "--set", "clawft:gateway.memoryMiB=300", "--set", "clawft:gateway.logLevel=debug",
 		"--set", "clawft:ssh.allowedSources[0]=10.0.0.0/8")
+	wantNoWarning(t, output)
 	if strings.Contains(output, "REPLACE") {
 		t.Errorf("a changed gateway, log level and firewall would replace something:\n%s", output)
 	}

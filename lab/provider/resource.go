@@ -42,6 +42,9 @@ type Resource struct {
 	// Check adds to the checks of the base, which have passed already.
 	// Values may be unknown. Nil means nothing to add.
 	Check func(ctx context.Context, inputs property.Map) []p.CheckFailure
+	// Warn tells what the official plugin warns of in inputs that pass the checks,
+	// which is printed as bridged providers do. Values may be unknown.
+	Warn func(inputs property.Map) []string
 	// Diff may adjust the base's answer. Nil leaves it as it is.
 	Diff func(ctx context.Context, r p.DiffRequest, base p.DiffResponse) p.DiffResponse
 
@@ -108,6 +111,11 @@ func (r *resource) check(ctx context.Context, req p.CheckRequest) p.CheckRespons
 	failures := checkObject("", r.inputs, r.Required, inputs)
 	if len(failures) == 0 && r.Check != nil {
 		failures = r.Check(ctx, plain(inputs))
+	}
+	if r.Warn != nil {
+		for _, warning := range r.Warn(plain(inputs)) {
+			p.GetLogger(ctx).Warningf("%s verification warning: %s", req.Urn, warning)
+		}
 	}
 	return p.CheckResponse{Inputs: withSecrets(inputs, r.Secret), Failures: failures}
 }

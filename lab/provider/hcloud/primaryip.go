@@ -21,6 +21,7 @@ func (c *Cloud) primaryIPResource() provider.Resource {
 		AutoName: true,
 		Replace:  []string{"type", "location", "datacenter"},
 		Check:    checkPrimaryIP,
+		Warn:     warnPrimaryIP,
 		Diff:     differ{sticky: []string{"location", "datacenter", "assigneeId", "assigneeType"}}.diff,
 		Create:   c.createPrimaryIP,
 		Read:     c.readPrimaryIP,
@@ -50,6 +51,26 @@ func checkPrimaryIP(ctx context.Context, inputs property.Map) []p.CheckFailure {
 		})
 	}
 	return failures
+}
+
+// unused is what the plugin says of assigneeType where nothing is assigned.
+const unused = "This attribute is now optional and is only required together with the assignee_id attribute. Please remove it from your configuration."
+
+func warnPrimaryIP(inputs property.Map) []string {
+	warnings := warnDatacenter(inputs)
+	if !inputs.Get("assigneeType").IsNull() && inputs.Get("assigneeId").IsNull() {
+		warnings = append(warnings, unused)
+	}
+	return warnings
+}
+
+// warnDatacenter is for every resource that still has the attribute.
+func warnDatacenter(inputs property.Map) []string {
+	if inputs.Get("datacenter").IsNull() {
+		return nil
+	}
+	return []string{"The datacenter attribute is deprecated and will be removed after 1 July 2026. Please use the location attribute instead. " +
+		"See https://docs.hetzner.cloud/changelog#2025-12-16-phasing-out-datacenters."}
 }
 
 // prefix is the network that an IPv6 address stands for.

@@ -1,8 +1,10 @@
 package hcloud
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -298,6 +300,41 @@ func TestCheck(t *testing.T) {
 		t.Run(test.what, func(t *testing.T) {
 			_, got := e.check(test.token, "x", test.inputs)
 			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	e := newEngine(t, NewCloud(Options{}))
+	ip := map[string]any{"type": "ipv4", "location": "fsn1"}
+	server := map[string]any{"serverType": "cx23", "image": "debian-12", "location": "fsn1"}
+	const datacenter = "The datacenter attribute is deprecated"
+	for _, test := range []struct {
+		what, token string
+		inputs      map[string]any
+		want        string
+	}{
+		{"an address", PrimaryIPToken, ip, ""},
+		{"an address for something that is not named", PrimaryIPToken, with(ip, "assigneeType", "server"), "only required together with the assignee_id attribute"},
+		{"an address for a server", PrimaryIPToken, with(ip, "location", nil, "assigneeType", "server", "assigneeId", 1), ""},
+		{"an address in a datacenter", PrimaryIPToken, with(ip, "location", nil, "datacenter", "fsn1-dc14"), datacenter},
+		{"a server", ServerToken, server, ""},
+		{"a server in a datacenter", ServerToken, with(server, "location", nil, "datacenter", "fsn1-dc14"), datacenter},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			var log bytes.Buffer
+			before := slog.Default()
+			slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+			t.Cleanup(func() { slog.SetDefault(before) })
+			_, failures := e.check(test.token, "x", test.inputs)
+			assert.Empty(t, failures)
+			if test.want == "" {
+				assert.Empty(t, log.String())
+				return
+			}
+			assert.Contains(t, log.String(), "level=WARN")
+			assert.Contains(t, log.String(), "::x verification warning: ")
+			assert.Contains(t, log.String(), test.want)
 		})
 	}
 }

@@ -32,6 +32,7 @@ func (c *Cloud) serverResource() provider.Resource {
 		Replace:  []string{"userData", "image", "sshKeys", "location", "datacenter"},
 		Volatile: []string{"status", "primaryDiskSize"},
 		Check:    c.checkServer,
+		Warn:     warnDatacenter,
 		Diff: differ{
 			sets:   []string{"publicNets", "firewallIds"},
 			sticky: []string{"image", "location", "datacenter", "publicNets", "firewallIds"},
