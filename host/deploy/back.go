@@ -33,8 +33,8 @@ func (d *deployment) goBack(ctx context.Context) {
 	d.report.Back, d.report.Down = d.outcome(pending, err)
 }
 
-// back puts back what ran before a release that is pending: the release before, or nothing. An
-// error says that it is not healthy.
+// back puts back what ran before a release that is pending: the release before, or nothing. With
+// an error it is not healthy, or, if the record that is returned is still pending, not put back.
 func (p place) back(ctx context.Context, pending Record) (Record, error) {
 	record := pending.back()
 	letGo := p.holdAgain(ctx, record)

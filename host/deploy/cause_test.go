@@ -30,6 +30,10 @@ func TestCauses(t *testing.T) {
 	}{
 		{name: "a release that is not valid", release: func(r *release.Release) { r.Version = "x" },
 			cause: "the release is not valid:\nversion: \"x\" is not a version such as 0.6.19", back: refused},
+		{name: "another gateway of ours", release: func(r *release.Release) { r.Owner.Gateway = "other" },
+			cause: "this machine runs gateway gw of stack acme/clawft/prod (owner 0123456789abcdef), and is not for gateway other of stack acme/clawft/prod (owner 0123456789abcdef)" +
+				"\nif other is the new name of gw, say so in clawft:hosts, at other:\n  was: gw" +
+				"\nto take the machine over, with the gateway's data, say so in clawft:hosts, at other:\n  takeOver: 0123456789abcdef/gw", back: refused},
 		{name: "a registry that refuses the login", arrange: func(s *simulation.Script) { s.Registry(false, true, false) },
 			cause: "cannot pull " + image + ": the registry refuses the login: trying again does not help", back: untouched},
 		{name: "a registry that does not answer", arrange: func(s *simulation.Script) { s.Registry(true, false, false) },

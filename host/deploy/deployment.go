@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -175,10 +174,7 @@ func (d *deployment) begin(ctx context.Context, wanted func() (release.Release, 
 		return err
 	}
 	if d.before.Key == nil {
-		d.before.Key = make([]byte, 32)
-		if _, err := io.ReadFull(d.Random, d.before.Key); err != nil {
-			return fmt.Errorf("making a key: %w", err)
-		}
+		d.before.Key = d.bytes(32)
 		if err := d.write(d.recordFile(), d.before); err != nil {
 			return err
 		}
@@ -201,7 +197,10 @@ func (d *deployment) settle(ctx context.Context) (Record, error) {
 	if record.Pending != nil {
 		d.say("an earlier deployment did not finish: going back to what ran before it")
 		back, problem := d.back(ctx, record)
-		if problem != nil {
+		switch {
+		case back.Pending != nil:
+			return record, fmt.Errorf("going back to what ran before an earlier deployment: %w", problem)
+		case problem != nil:
 			d.say("what ran before is not healthy: %v", problem)
 		}
 		return back, nil
@@ -240,8 +239,11 @@ func (d *deployment) steps(ctx context.Context) error {
 		if step.took != nil {
 			*step.took = release.Seconds(time.Since(started))
 		}
-		if err != nil || d.report.Result != "" {
+		if err != nil {
 			return err
+		}
+		if d.report.Result == release.Unchanged {
+			break
 		}
 	}
 	return nil

@@ -76,10 +76,13 @@ func (p place) preflightContainer() string { return "clawft-" + p.name + "-prefl
 // Unit is the unit that runs the gateway of a place.
 func Unit(place string) string { return "clawft@" + place + ".service" }
 
-// random returns a fresh name of 16 hexadecimal digits.
-func (h *Host) random() string {
-	b := make([]byte, 8)
+// bytes returns fresh random ones.
+func (h *Host) bytes(n int) []byte {
+	b := make([]byte, n)
 	// The kernel's source does not fail, and crypto/rand ends the process if it does.
 	_, _ = io.ReadFull(h.Random, b)
-	return hex.EncodeToString(b)
+	return b
 }
+
+// random returns a fresh name of 16 hexadecimal digits.
+func (h *Host) random() string { return hex.EncodeToString(h.bytes(8)) }

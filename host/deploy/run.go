@@ -155,6 +155,7 @@ func (r *runner) serve(ctx context.Context, id string, rel release.Release) *unh
 	}
 	r.status.Phase, r.status.Container, r.status.Upstream = Healthy, id, at
 	r.route(ctx, r.front(r.record, rel.Owner.Gateway))
+	r.publish()
 	if err := r.notify.Ready(); err != nil {
 		return &unhealthy{why: fmt.Sprintf("telling systemd: %v", err)}
 	}
@@ -178,7 +179,9 @@ func (r *runner) stay(ctx context.Context, id string, rel release.Release) *unhe
 		if err == nil && r.obsolete(record) {
 			return nil
 		}
-		r.route(ctx, r.front(record, rel.Owner.Gateway))
+		if r.route(ctx, r.front(record, rel.Owner.Gateway)) {
+			r.publish()
+		}
 		// Not to say so is to be killed, after a while.
 		if version, err := r.Health.Check(ctx, r.status.Upstream); err == nil && version == rel.Version {
 			_ = r.notify.Alive()
@@ -208,8 +211,9 @@ func (r *runner) obsolete(record Record) bool {
 }
 
 // route tells the proxy where the gateway is, and by which name, time and again: the proxy may
-// be another process by now, and the gateway may have been renamed.
-func (r *runner) route(ctx context.Context, name string) {
+// be another process by now, and the gateway may have been renamed. It tells whether the status
+// has changed.
+func (r *runner) route(ctx context.Context, name string) bool {
 	before := r.status
 	bounded, cancel := context.WithTimeout(ctx, routeTimeout)
 	defer cancel()
@@ -220,9 +224,7 @@ func (r *runner) route(ctx context.Context, name string) {
 			r.status.Opened = name
 		}
 	}
-	if r.status.Routed != before.Routed || r.status.Opened != before.Opened || r.status.Phase != before.Phase {
-		r.publish()
-	}
+	return r.status.Routed != before.Routed || r.status.Opened != before.Opened
 }
 
 // end stops and removes the container. It does so also when the context has ended.

@@ -119,7 +119,7 @@ func (c *container) healthy() error {
 	if b.OnData && c.preflight() {
 		return nil
 	}
-	if b.Starts < 0 || since < b.Starts || b.Sick > 0 && since >= b.Sick {
+	if b.Starts < 0 || since < b.Starts || b.Sick > 0 && since >= b.Sick && b.Later == "" {
 		return errors.New("HTTP 503 starting")
 	}
 	return nil
@@ -434,6 +434,9 @@ func (h healthPort) Check(_ context.Context, at netip.AddrPort) (version string,
 			return err
 		}
 		version = c.behaviour.Version
+		if b := c.behaviour; b.Later != "" && time.Since(c.started) >= b.Sick && !(b.OnData && c.preflight()) {
+			version = b.Later
+		}
 		return nil
 	})
 	return version, err

@@ -16,6 +16,9 @@ type gate struct {
 	routes map[string]string
 	holds  map[string]*Process
 	dead   bool
+	// busy is how many requests never finish; deaf has the proxy know no routes.
+	busy int
+	deaf bool
 }
 
 // leave ends the leases of a process that is no more.
@@ -46,7 +49,7 @@ func (g gatePort) Hold(ctx context.Context, gateway string, _ time.Duration) (in
 	if err := g.ask("hold "+gateway, func() { g.gate.holds[gateway] = g.Process }); err != nil {
 		return 0, err
 	}
-	return 0, g.takes(ctx, 100*time.Millisecond)
+	return g.gate.busy, g.takes(ctx, 100*time.Millisecond)
 }
 
 func (g gatePort) Release(_ context.Context, gateway string) error {
@@ -54,7 +57,11 @@ func (g gatePort) Release(_ context.Context, gateway string) error {
 }
 
 func (g gatePort) Route(_ context.Context, gateway string, upstream netip.AddrPort) error {
-	return g.ask("route "+gateway, func() { g.gate.routes[gateway] = upstream.String() })
+	err := g.ask("route "+gateway, func() { g.gate.routes[gateway] = upstream.String() })
+	if g.gate.deaf {
+		return errNoProxy
+	}
+	return err
 }
 
 func (g gatePort) Close(_ context.Context, gateway string) error {

@@ -174,6 +174,9 @@ func (w *World) transition(name string, before, after deploy.Record) {
 		if before.Pending == nil {
 			w.pending[who] = w.boot
 		}
+		if back := w.identityOf(name, after.Pending.Back); after.Pending.Back != "" && !w.verified[back] {
+			w.violate("%s is the way back, which was never verified", back)
+		}
 	case before.Pending != nil && before.Generation == after.Generation:
 		w.kept(name, who, after)
 	case after.Current != "" && !w.verified[who]:

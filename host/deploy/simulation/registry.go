@@ -13,6 +13,8 @@ type Behaviour struct {
 	Code int
 	// Sick is when it is not healthy any more; 0 is never.
 	Sick time.Duration
+	// Later is what it reports once it is Sick; "" is that it is not healthy.
+	Later string
 	// OnData says that it behaves so only where there is data: a preflight does not see it.
 	OnData bool
 	// OutOfMemory says that it ends for that.

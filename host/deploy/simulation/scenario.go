@@ -265,6 +265,16 @@ func (s *Script) Registry(gone, refuses, slow bool) {
 	})
 }
 
+// Proxy has so many requests never finish, and the proxy take no routes.
+func (s *Script) Proxy(busy int, deaf bool) {
+	s.call("the proxy changes", func() { s.world.gate.busy, s.world.gate.deaf = busy, deaf })
+}
+
+// Disk has the disk be full.
+func (s *Script) Disk(full bool) {
+	s.call("the disk changes", func() { s.world.disk.full = full })
+}
+
 // Foreign makes somebody else's container.
 func (s *Script) Foreign(name string) {
 	s.call("somebody makes a container", func() {
