@@ -21,9 +21,10 @@ if ! exists "$stack"; then
 fi
 
 # check_out UPDATE has $work/deployed be what was deployed, with the tokens of
-# now. It ends the subshell if it cannot.
+# now, and $registry tell whether one of the registry's is another. It ends the
+# subshell if it cannot.
 check_out() {
-  local commit key value
+  local commit key value before
   commit=$(jq -r .commit <<<"$1")
   if [[ -z $commit ]]; then
     echo "::error::$name was not deployed from a git checkout, so nobody knows what should be there: release it from one"
@@ -38,11 +39,21 @@ check_out() {
   fi
   git worktree remove --force "$work/deployed" >/dev/null 2>&1 || true
   git worktree add --quiet --detach "$work/deployed" "$commit"
-  for key in hcloud:token github:token; do
+  for key in hcloud:token github:token github:appAuth; do
     if value=$(pulumi config get --stack "$stack" "$key" 2>/dev/null); then
       pulumi config set --cwd "$work/deployed" --stack "$stack" --secret "$key" <<<"$value"
     else
       pulumi config rm --cwd "$work/deployed" --stack "$stack" "$key" 2>/dev/null || true
+    fi
+  done
+  # Where there was none, there is nobody whose it would be.
+  registry=false
+  for key in clawft:registryPassword clawft:registryPullToken clawft:sourceToken; do
+    value=$(pulumi config get --stack "$stack" "$key" 2>/dev/null) || continue
+    before=$(pulumi config get --cwd "$work/deployed" --stack "$stack" "$key" 2>/dev/null) || continue
+    if [[ $value != "$before" ]]; then
+      pulumi config set --cwd "$work/deployed" --stack "$stack" --secret "$key" <<<"$value"
+      registry=true
     fi
   done
   echo "$name was deployed from $commit"
@@ -58,7 +69,7 @@ compare() {
     jq -r '.diagnostics[]? | select(.severity == "error") | .message' "$work/preview.json" || true
     echo "::error::$name could not be compared: its preview failed"
     failed=1
-  elif ! jq --null-input -r -f "$here/.github/scripts/drift.jq" "$work/preview.json" >"$work/judged"; then
+  elif ! jq --null-input -r --argjson registry "$registry" -f "$here/.github/scripts/drift.jq" "$work/preview.json" >"$work/judged"; then
     echo "::error::$name could not be compared: its preview is not understood"
     failed=1
   else

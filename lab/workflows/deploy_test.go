@@ -15,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/clawft/infra/components/workflows"
+	"github.com/clawft/infra/internal/agent"
 	"github.com/clawft/infra/lab/provider"
 	"github.com/clawft/infra/lab/provider/cloudinit"
 	"github.com/clawft/infra/lab/provider/github"
@@ -127,7 +128,11 @@ const passphrase = "canary-passphrase"
 func (d *deployment) clone(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "infra")
-	for _, path := range []string{".github", "cloud-init/host", "go.mod", "Dockerfile", "Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.lab.yaml"} {
+	paths, err := agent.Files(d.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, ".github", "cloud-init/host", "Dockerfile", "Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.lab.yaml") {
 		target := filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			t.Fatal(err)
@@ -203,16 +208,20 @@ func event(t *testing.T, payload any) string {
 	return path
 }
 
+// backend is the address of the stack's state.
+func (d *deployment) backend() string {
+	for _, entry := range d.env {
+		if address, ok := strings.CutPrefix(entry, "PULUMI_BACKEND_URL="); ok {
+			return address
+		}
+	}
+	return ""
+}
+
 // secrets are what the backend of the test needs; as variables, like GitHub's.
 func (d *deployment) secrets(t *testing.T) []string {
 	t.Helper()
-	backend := ""
-	for _, entry := range d.env {
-		if value, ok := strings.CutPrefix(entry, "PULUMI_BACKEND_URL="); ok {
-			backend = value
-		}
-	}
-	return []string{"--var", "PULUMI_BACKEND_URL=" + backend, "--secret", "PULUMI_CONFIG_PASSPHRASE=" + passphrase}
+	return []string{"--var", "PULUMI_BACKEND_URL=" + d.backend(), "--secret", "PULUMI_CONFIG_PASSPHRASE=" + passphrase}
 }
 
 type object = map[string]any
@@ -252,6 +261,26 @@ func TestReleaseDeploysAndSaysWhat(t *testing.T) {
 		!strings.Contains(second.log, "| gw-1 | 203.0.113.11 | `sha256:aaaaaaaaaaaa` | `sha256:aaaaaaaaaaaa` |") {
 		t.Errorf("the second release: %v\n%s", second.jobs, second.log)
 	}
+
+	t.Run("a stack that another run holds", func(t *testing.T) {
+		locks, err := filepath.Glob(strings.TrimPrefix(d.backend(), "file://") + "/.pulumi/locks/*/clawft/prod")
+		if err != nil || len(locks) != 1 {
+			t.Fatalf("the backend's locks are in %q, %v", locks, err)
+		}
+		lock := filepath.Join(locks[0], "11111111-2222-3333-4444-555555555555.json")
+		write(t, lock, []byte(`{"pid":1,"username":"somebody","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}`))
+		held := dispatch(t, "0.7.0", "prod")
+		if !held.failed || !strings.Contains(held.log, "another update of prod is under way, from another repository or machine; nothing was changed.") ||
+			!strings.Contains(held.log, "pulumi cancel --stack prod") {
+			t.Errorf("jobs ended as %v:\n%s", held.jobs, held.log)
+		}
+		if err := os.Remove(lock); err != nil {
+			t.Fatal(err)
+		}
+		if version := strings.TrimSpace(d.pulumi(t, "stack", "output", "--stack", "prod", "version")); version != "0.7.0-rc.1" {
+			t.Errorf("version %s runs", version)
+		}
+	})
 
 	for _, stack := range []string{"lab", "prod-preview"} {
 		refused := dispatch(t, "0.6.20", stack)

@@ -1,14 +1,20 @@
 package workflows_test
 
 import (
+	"crypto/ed25519"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/clawft/infra/components/workflows"
 )
@@ -21,6 +27,9 @@ func (d *deployment) drift(t *testing.T) run {
 
 func TestDriftIsFound(t *testing.T) {
 	d := newDeployment(t)
+	d.pulumi(t, "config", "set", "--stack", "prod", "--path", "clawft:image.pullUsername", "puller")
+	d.pulumi(t, "config", "set", "--stack", "prod", "--secret", "clawft:registryPullToken", "pull-token-1")
+	d.commit(t, d.repository, "Pull with a login")
 	if ran := d.drift(t); ran.failed || !strings.Contains(ran.log, "nothing was deployed yet") {
 		t.Fatalf("a stack that is new: %v\n%s", ran.jobs, ran.log)
 	}
@@ -53,16 +62,30 @@ func TestDriftIsFound(t *testing.T) {
 			}
 		}
 	})
-	t.Run("tokens that were rotated", func(t *testing.T) {
+	t.Run("credentials that were rotated", func(t *testing.T) {
+		_, key, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		login, err := ssh.MarshalPrivateKey(key, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The machines accept the one before it until the next release.
+		d.pulumi(t, "config", "set", "--stack", "prod", "--secret", "clawft:sshPrivateKey", "\n"+string(pem.EncodeToMemory(login)))
+		d.pulumi(t, "config", "set", "--stack", "prod", "--secret", "clawft:registryPullToken", "pull-token-2")
 		d.pulumi(t, "config", "set", "--stack", "prod", "--secret", "hcloud:token", strings.Repeat("lab1", 16))
 		d.pulumi(t, "config", "set", "--stack", "prod", "--secret", "github:token", "lab-token-2")
 		d.commit(t, d.repository, "Rotate")
 		ran := d.drift(t)
-		if ran.failed || !strings.Contains(ran.log, "A rotated token is no drift") || !strings.Contains(ran.log, "update of pulumi:providers:hcloud hcloud: token.") {
+		if ran.failed || !strings.Contains(ran.log, "A rotated token is no drift") || !strings.Contains(ran.log, "update of pulumi:providers:hcloud hcloud: token.") ||
+			!strings.Contains(ran.log, "update of command:remote:Command gw-1-release: stdin.") {
 			t.Errorf("jobs ended as %v:\n%s", ran.jobs, ran.log)
 		}
-		if strings.Contains(ran.log, "lab-token-2") {
-			t.Error("the token is in the log")
+		for _, secret := range []string{"lab-token-2", "pull-token-", strings.Repeat("lab1", 16), "PRIVATE KEY"} {
+			if strings.Contains(ran.log, secret) {
+				t.Errorf("%s is in the log", secret)
+			}
 		}
 	})
 	t.Run("on a machine", func(t *testing.T) {
@@ -97,20 +120,24 @@ func TestOnlyARotatedCredentialIsNoDrift(t *testing.T) {
 	types := []string{
 		"pulumi:providers:hcloud", "pulumi:providers:github", "pulumi:pulumi:Stack", "clawft:index:Host$hcloud:index/server:Server",
 		"clawft:index:Gateway$command:remote:Command", "clawft:index:Image$docker-build:index:Image", "test:pulumi:providers:Thing",
+		"clawft:index:Gates$command:local:Command", "test:command:remote:Command",
 	}
 	changes := map[string]any{
-		"nothing":             object{},
-		"a token":             object{"diffReasons": []string{"token"}, "detailedDiff": object{"token": object{"kind": "update"}}},
-		"an app's key":        object{"diffReasons": []string{"appAuth"}, "detailedDiff": object{"appAuth.pemFile": object{"kind": "update"}}},
-		"an endpoint":         object{"diffReasons": []string{"endpoint"}},
-		"a token and more":    object{"diffReasons": []string{"endpoint", "token"}},
-		"a token, in detail":  object{"detailedDiff": object{"token": object{}, "owner": object{}}},
-		"a token that is not": object{"diffReasons": []string{"tokenizer"}},
-		"a token, replacing":  object{"diffReasons": []string{"token"}, "replaceReasons": []string{"owner"}},
+		"nothing":              object{},
+		"a token":              object{"diffReasons": []string{"token"}, "detailedDiff": object{"token": object{"kind": "update"}}},
+		"an app's key":         object{"diffReasons": []string{"appAuth"}, "detailedDiff": object{"appAuth.pemFile": object{"kind": "update"}}},
+		"an endpoint":          object{"diffReasons": []string{"endpoint"}},
+		"a token and more":     object{"diffReasons": []string{"endpoint", "token"}},
+		"a token, in detail":   object{"detailedDiff": object{"token": object{}, "owner": object{}}},
+		"a token that is not":  object{"diffReasons": []string{"tokenizer"}},
+		"a release":            object{"diffReasons": []string{"stdin"}},
+		"a release, replacing": object{"diffReasons": []string{"stdin"}, "replaceReasons": []string{"triggers"}},
+		"a script":             object{"diffReasons": []string{"create", "stdin"}},
+		"a token, replacing":   object{"diffReasons": []string{"token"}, "replaceReasons": []string{"owner"}},
 	}
 	type planted struct {
 		step object
-		want string
+		want map[bool]string // by whether the registry's password is another
 	}
 	var all []planted
 	for _, op := range ops {
@@ -130,7 +157,11 @@ func TestOnlyARotatedCredentialIsNoDrift(t *testing.T) {
 					case op == "update" && strings.HasPrefix(typ, "pulumi:providers:") && !differs && (name == "a token" || name == "an app's key"):
 						want = "credential"
 					}
-					all = append(all, planted{step, want})
+					withRegistry := want
+					if op == "update" && name == "a release" && strings.Contains("$"+typ, "$command:") {
+						withRegistry = "credential"
+					}
+					all = append(all, planted{step, map[bool]string{false: want, true: withRegistry}})
 				}
 			}
 		}
@@ -140,39 +171,35 @@ func TestOnlyARotatedCredentialIsNoDrift(t *testing.T) {
 		p.step["urn"] = strings.Replace(p.step["urn"].(string), key, fmt.Sprintf("name-%d", i), 1)
 		steps = append(steps, p.step)
 	}
-	judged := judge(t, object{"steps": steps})
-	for i, p := range all {
-		got := ""
-		for line := range strings.Lines(judged) {
-			if kind, text, _ := strings.Cut(line, "\t"); strings.Contains(text+" ", fmt.Sprintf(" name-%d:", i)) || strings.HasSuffix(strings.TrimSpace(text), fmt.Sprintf(" name-%d", i)) {
-				got = kind
-			}
+	number := regexp.MustCompile(` name-(\d+)(?::|$)`)
+	for _, registry := range []bool{false, true} {
+		judged, err := judge(t, object{"steps": steps}, registry)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got != p.want {
-			t.Errorf("judged %q, want %q: %v", got, p.want, p.step)
+		got := map[string]string{}
+		for line := range strings.Lines(judged) {
+			kind, text, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			got[number.FindStringSubmatch(text)[1]] = kind
+		}
+		for i, p := range all {
+			if got := got[strconv.Itoa(i)]; got != p.want[registry] {
+				t.Errorf("judged %q with registry %t, want %q: %v", got, registry, p.want[registry], p.step)
+			}
 		}
 	}
 
 	for _, broken := range []any{object{}, object{"steps": nil}, object{"steps": "none"}, []any{}} {
-		if out, err := runJudge(t, broken); err == nil {
+		if out, err := judge(t, broken, false); err == nil {
 			t.Errorf("%v was taken for a preview that says %q", broken, out)
 		}
 	}
 }
 
-func judge(t *testing.T, preview any) string {
-	t.Helper()
-	out, err := runJudge(t, preview)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func runJudge(t *testing.T, preview any) (string, error) {
+func judge(t *testing.T, preview any, registry bool) (string, error) {
 	t.Helper()
 	path := event(t, preview)
-	out, err := exec.Command("jq", "--null-input", "-r", "-f", "../../.github/scripts/drift.jq", path).Output()
+	out, err := exec.Command("jq", "--null-input", "-r", "--argjson", "registry", strconv.FormatBool(registry), "-f", "../../.github/scripts/drift.jq", path).Output()
 	return string(out), err
 }
 
