@@ -71,11 +71,21 @@ func deployed(t *testing.T, protect string) *world {
 	return w
 }
 
+// inCheckout is a directory in which the program finds the checkout that it is of.
+func inCheckout(t *testing.T, root string) string {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, ".lab"), 0o755))
+	dir, err := os.MkdirTemp(filepath.Join(root, ".lab"), "change-")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 func newWorld(t *testing.T, protect string) *world {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	w := &world{root: root, dir: t.TempDir(), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t, deployedDigest, anotherDigest)}
+	w := &world{root: root, dir: inCheckout(t, root), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t, deployedDigest, anotherDigest)}
 	w.pulumi, err = toolchain.Ensure(t.Context(), root, toolchain.Pulumi, t.Logf)
 	require.NoError(t, err)
 	w.signingKey, w.publicKey = signingKey(t)
