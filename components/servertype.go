@@ -1,6 +1,7 @@
 package components
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,8 +15,9 @@ import (
 // can be, and names the alternatives where one cannot. A server that exists
 // stays, sold out or retired as its type may be; only a type to which it is to
 // be resized is one to order. It also checks that the image has a platform for
-// each server's architecture. All problems are reported at once. Was has the
-// names that servers had before they were renamed, by the new ones.
+// each server's architecture, and that no server is renamed to what another one is
+// called: the engine would take that one for it. All problems are reported at once.
+// Was has the names that servers had before they were renamed, by the new ones.
 func (h *Hetzner) CheckServers(servers map[string]HcloudServer, was map[string]string, platforms []string) error {
 	find := func(name string) *hcloud.GetServersServer {
 		at := slices.IndexFunc(h.servers, func(s hcloud.GetServersServer) bool { return s.Name == name })
@@ -24,20 +26,32 @@ func (h *Hetzner) CheckServers(servers map[string]HcloudServer, was map[string]s
 		}
 		return &h.servers[at]
 	}
-	var problems []string
+	var problems, taken []string
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		found := find(name)
-		if old := was[name]; found == nil && old != "" {
-			found = find(old)
+		if old := was[name]; old != "" {
+			before := find(old)
+			if found != nil && before != nil {
+				taken = append(taken, fmt.Sprintf("host %s, which was %s: there are servers of both names; the one of %[2]s would be deleted with its data. "+
+					"Let pulumi up remove the one of %[1]s first, and rename then", name, old))
+				continue
+			}
+			if found == nil {
+				found = before
+			}
 		}
 		if problem := checkServer(h.types, servers[name], found, platforms); problem != "" {
 			problems = append(problems, fmt.Sprintf("host %s: %s", name, problem))
 		}
 	}
-	if len(problems) > 0 {
-		return fmt.Errorf("servers that cannot be ordered:\n  %s", strings.Join(problems, "\n  "))
+	var all []error
+	if len(taken) > 0 {
+		all = append(all, fmt.Errorf("servers that cannot be renamed:\n  %s", strings.Join(taken, "\n  ")))
 	}
-	return nil
+	if len(problems) > 0 {
+		all = append(all, fmt.Errorf("servers that cannot be ordered:\n  %s", strings.Join(problems, "\n  ")))
+	}
+	return errors.Join(all...)
 }
 
 // stays tells whether a server is neither ordered nor resized. A snapshot's ID

@@ -269,3 +269,25 @@ func gitSource(t *testing.T, user string) string {
 	}
 	return testgit.Serve(t, dir, user, "token").URL + "/source.git"
 }
+
+// A host is renamed to what another one was called, which goes in the same change:
+// the engine would keep that other one and delete the one that was to stay.
+func TestRenameToTheNameOfAnotherServer(t *testing.T) {
+	w := newWorld(t, "false")
+	alone := maps.Clone(w.base)
+	for key, value := range map[string]string{"name": "gw-3", "hcloud.type": "cx23", "hcloud.location": "nbg1", "hcloud.image": "debian-12"} {
+		w.base["clawft:hosts[2]."+key] = plain(value)
+	}
+	_, err := w.open(t, nil).Up(t.Context(), optup.SuppressProgress())
+	require.NoError(t, err)
+	w.base = alone
+	renamed := stack.Settings{"clawft:hosts[0].name": plain("gw-3"), "clawft:hosts[0].was": plain("gw-1")}
+	lost, err := w.preview(t, renamed)
+	require.ErrorContains(t, err, "host gw-3, which was gw-1: there are servers of both names")
+	require.Empty(t, lost)
+	_, err = w.open(t, nil).Up(t.Context(), optup.SuppressProgress())
+	require.NoError(t, err)
+	lost, err = w.preview(t, renamed)
+	require.NoError(t, err)
+	require.Empty(t, lost)
+}
