@@ -173,8 +173,14 @@ func TestStartFails(t *testing.T) {
 			io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n") //nolint:errcheck // a test
 			go func() {
 				defer close(closed)
-				io.Copy(io.Discard, conn) //nolint:errcheck // until the other side closes
-				conn.Close()
+				defer conn.Close()
+				io.Copy(io.Discard, conn) //nolint:errcheck // until the other side has sent all
+				for {
+					if _, err := conn.Write([]byte{0}); err != nil {
+						return
+					}
+					time.Sleep(time.Millisecond)
+				}
 			}()
 		},
 		"POST /containers/{id}/start": refuse(400, "OCI runtime create failed: no such file"),

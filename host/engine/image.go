@@ -23,7 +23,8 @@ func (e *Engine) Image(ctx context.Context, image string) (deploy.Image, error) 
 	}
 	var tags []string
 	for _, tag := range found.RepoTags {
-		if tag != "<none>:<none>" {
+		// Docker's store says so where there is none; containerd's lists names by digest, too.
+		if tag != "<none>:<none>" && !strings.Contains(tag, "@") {
 			tags = append(tags, tag)
 		}
 	}
