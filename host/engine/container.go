@@ -44,10 +44,10 @@ func (e *Engine) Create(ctx context.Context, c deploy.Container) (string, error)
 // taken says who has a container's name, or returns nil if nobody has.
 func (e *Engine) taken(ctx context.Context, c deploy.Container) error {
 	found, err := e.client.ContainerInspect(ctx, c.Name, client.ContainerInspectOptions{})
-	if err != nil || found.Container.Config == nil {
-		return nil
-	}
 	has := found.Container.Config
+	if err != nil || has == nil {
+		return nil //nolint:nilerr // what the engine said to the creation says more
+	}
 	if has.Labels[labelGateway] == c.Gateway {
 		return fmt.Errorf("container %.12s has the name: %w", found.Container.ID, deploy.ErrExists)
 	}
@@ -246,7 +246,7 @@ func (e *Engine) Logs(ctx context.Context, id string, lines int) ([]string, erro
 	if err != nil {
 		return nil, e.failed(doing, err)
 	}
-	defer stream.Close() //nolint:errcheck // read only
+	defer stream.Close()
 	var text strings.Builder
 	if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
 		return nil, e.failed(doing, err)

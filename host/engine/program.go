@@ -58,7 +58,7 @@ func (e *Engine) platform(ctx context.Context, doing, id, name string) (string, 
 	if err != nil {
 		return "", e.failed(doing, err)
 	}
-	defer file.Content.Close() //nolint:errcheck // read only
+	defer file.Content.Close()
 	archive := tar.NewReader(file.Content)
 	entry, err := archive.Next()
 	if err != nil {

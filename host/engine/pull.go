@@ -42,7 +42,7 @@ func (e *Engine) pull(ctx context.Context, image, auth string) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close() //nolint:errcheck // read only
+	defer stream.Close()
 	for message, err := range stream.JSONMessages(ctx) {
 		if err != nil {
 			return err

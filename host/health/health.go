@@ -54,7 +54,7 @@ func (c *Client) Check(ctx context.Context, at netip.AddrPort) (version string, 
 	if err != nil {
 		return "", fmt.Errorf("asking /api/health: %w", plain(err))
 	}
-	defer response.Body.Close() //nolint:errcheck // read only
+	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return "", fmt.Errorf("reading the answer of /api/health: %w", plain(err))

@@ -46,11 +46,11 @@ func guard(ctx context.Context, want ruleset, first bool, say func(string)) erro
 	if err != nil {
 		return fmt.Errorf("watching the packet filter: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing was written
+	defer conn.Close()
 	if err := conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
 		return fmt.Errorf("watching the packet filter: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { conn.Close() })() //nolint:errcheck // ends Receive
+	defer context.AfterFunc(ctx, func() { conn.Close() })() // ends Receive
 
 	for {
 		changed, err := apply(want)

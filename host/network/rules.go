@@ -177,7 +177,7 @@ func to(prefix netip.Prefix) []expr.Any {
 	for bit := range prefix.Bits() {
 		mask[bit/8] |= 0x80 >> (bit % 8)
 	}
-	size := uint32(len(address)) //nolint:gosec // 4 or 16
+	size := uint32(len(address))
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal([]byte{family}),
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},

@@ -79,7 +79,7 @@ func TestJobs(t *testing.T) {
 		{"it takes too long for systemd", &fake{result: "timeout", properties: failed}, "the job ended with timeout", nil},
 		{"something that it needs fails", &fake{result: "dependency", properties: failed}, "the job ended with dependency", nil},
 		{"somebody stops it", &fake{result: "canceled"}, "somebody else has started or stopped it meanwhile", nil},
-		{"systemd refuses", &fake{refuse: errors.New("Unit is masked.")}, "restarting " + unit + ": Unit is masked.", nil},
+		{"systemd refuses", &fake{refuse: errors.New("unit is masked")}, "restarting " + unit + ": unit is masked", nil},
 		{"systemd goes away", &fake{gone: true}, "the connection to systemd is lost", nil},
 		{"it takes too long", &fake{}, "the job is not done: context deadline exceeded", nil},
 	} {
@@ -141,8 +141,8 @@ func TestFilesOfUnits(t *testing.T) {
 	if want := []string{"enable " + unit, "reload", "disable " + unit, "reload", "reload"}; !slices.Equal(f.asked, want) {
 		t.Errorf("asked %q, want %q", f.asked, want)
 	}
-	f.refuse = errors.New("Unit file is masked.")
-	if err := f.units().Enable(t.Context(), unit); err == nil || err.Error() != "enabling "+unit+": Unit file is masked." {
+	f.refuse = errors.New("unit file is masked")
+	if err := f.units().Enable(t.Context(), unit); err == nil || err.Error() != "enabling "+unit+": unit file is masked" {
 		t.Errorf("got %v", err)
 	}
 }

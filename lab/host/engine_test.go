@@ -82,20 +82,20 @@ func (b *bench) clear() {
 	list, _ := b.api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	for _, c := range list.Items {
 		if strings.Contains(strings.Join(c.Names, " "), gateway) {
-			b.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+			b.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}) //nolint:errcheck // as much as there is
 		}
 	}
 	networks, _ := b.api.NetworkList(ctx, client.NetworkListOptions{})
 	for _, n := range networks.Items {
 		if strings.Contains(n.Name, gateway) {
-			b.api.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+			b.api.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{}) //nolint:errcheck // as above
 		}
 	}
 	if b.registry != nil {
 		images, _ := b.api.ImageList(ctx, client.ImageListOptions{All: true})
 		for _, i := range images.Items {
 			if strings.Contains(strings.Join(slices.Concat(i.RepoDigests, i.RepoTags), " "), b.repository) {
-				b.api.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+				b.api.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true}) //nolint:errcheck // as above
 			}
 		}
 	}
@@ -321,7 +321,7 @@ func (b *bench) nowhere(t *testing.T, id string) {
 	} {
 		filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error { //nolint:errcheck // not all are there
 			if err != nil || !entry.Type().IsRegular() {
-				return nil
+				return nil //nolint:nilerr // what is gone has no secret
 			}
 			text, err := os.ReadFile(path)
 			if err == nil && bytes.Contains(text, []byte(secret)) {

@@ -78,7 +78,7 @@ func serve(how string) {
 
 // put writes a unit that serves as it is told.
 func put(how, more string) error {
-	return os.WriteFile(filepath.Join(units.Directory, unit), []byte("[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart="+program+" serve "+how+"\n"+more+"[Install]\nWantedBy=multi-user.target\n"), 0o644) //nolint:gosec // a unit
+	return os.WriteFile(filepath.Join(units.Directory, unit), []byte("[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart="+program+" serve "+how+"\n"+more+"[Install]\nWantedBy=multi-user.target\n"), 0o644)
 }
 
 func want[T comparable](what string, got, want T) error {
@@ -229,7 +229,7 @@ func waiting(ctx context.Context, u units.Units) error {
 func ours(ctx context.Context, u units.Units) error {
 	var names []string
 	for _, file := range units.Files() {
-		if err := os.WriteFile(file.Path, file.Content, 0o644); err != nil { //nolint:gosec // a unit
+		if err := os.WriteFile(file.Path, file.Content, 0o644); err != nil {
 			return err
 		}
 		names = append(names, strings.Replace(filepath.Base(file.Path), "@.", "@check.", 1))
@@ -251,7 +251,7 @@ func sandbox(ctx context.Context, u units.Units) error {
 		return err
 	}
 	// The machine has no engine; its socket is all that counts here.
-	engine, err := net.Listen("unix", "/run/docker.sock")
+	engine, err := new(net.ListenConfig).Listen(ctx, "unix", "/run/docker.sock")
 	if err != nil {
 		return err
 	}
@@ -284,12 +284,12 @@ func sandboxed() {
 	network.Guard(ctx, network.Policy{}, func(message string) { needs("guarding the packet filter", errors.New(message)) })
 	cancel()
 	needs("removing the packet filter", network.Remove())
-	conn, err := net.Dial("unix", "/run/docker.sock")
+	conn, err := new(net.Dialer).DialContext(context.Background(), "unix", "/run/docker.sock")
 	needs("reaching the engine", err)
 	if err == nil {
 		conn.Close()
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	needs("the machine's network", err)
 	if err == nil {
 		listener.Close()

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/clawft/infra/host/launch"
 )
@@ -79,7 +80,7 @@ func misbehave() {
 // answer says what is asked for: "/" the report, "/dial?to=ADDRESS" whether there is a way out.
 func answer(w http.ResponseWriter, r *http.Request) {
 	if to := r.URL.Query().Get("to"); to != "" {
-		conn, err := net.DialTimeout("tcp", to, 2e9)
+		conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(r.Context(), "tcp", to)
 		if err != nil {
 			fmt.Fprint(w, "closed")
 			return
