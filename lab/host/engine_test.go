@@ -513,20 +513,29 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// A preflight has no way out, and is reached by the host.
-func TestInternal(t *testing.T) {
-	b := newBench(t)
-	// Somebody past this machine, who can answer to its own address only.
-	const inside, outside = "198.18.0.1", "198.18.0.2"
+// newWorld makes somebody past this machine, who can answer to its own address only, and returns this machine and
+// where its addresses are.
+func newWorld(t *testing.T) (self *namespace, inside, outside string) {
+	t.Helper()
+	inside, outside = "198.18.0.1", "198.18.0.2"
 	world := newNamespace(t, "world")
-	self := &namespace{name: "this machine"}
-	self.file, _ = os.Open("/proc/self/ns/net")
-	t.Cleanup(func() { self.file.Close() })
+	file, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	self = &namespace{"this machine", file}
 	self.connect(t, "cwlab-world", world, "eth0")
 	self.ip(t, "addr add "+inside+"/30 dev cwlab-world")
 	world.ip(t, "addr add "+outside+"/30 dev eth0")
 	world.serve(t, apiPort)
+	return self, inside, outside
+}
 
+// A preflight has no way out, and is reached by the host.
+func TestInternal(t *testing.T) {
+	b := newBench(t)
+	_, _, outside := newWorld(t)
 	c := b.container(b.pulled(t))
 	for internal, want := range map[bool]string{false: "open", true: "closed"} {
 		n := b.networkOf(c)
@@ -547,6 +556,70 @@ func TestInternal(t *testing.T) {
 		}
 		if err := b.Remove(t.Context(), id); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// The packet filter and the engine's own rules together leave what a gateway needs, and no more.
+func TestFilterWithEngine(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	self, inside, outside := newWorld(t)
+	c := b.container(b.pulled(t))
+	id := b.create(t, c)
+	address, err := b.Start(ctx, id, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Somebody else's container, in the engine's own network.
+	other, err := b.api.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name: gateway + "-other", Config: &container.Config{Image: c.Release.Image, Entrypoint: []string{"/opt/weft"}, Env: []string{"PORT=18789"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	neighbour, err := b.Start(ctx, other.ID, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	port := listener.Addr().(*net.TCPAddr).Port
+
+	self.do(t, func() error {
+		changed, err := network.Apply(network.Policy{Users: []uint32{proxyUser}})
+		if err == nil && !changed {
+			err = errors.New("the table is there already: somebody's gateways run here")
+		}
+		return err
+	})
+	defer self.do(t, network.Remove)
+	if name := string(ask(t, address, "/?name="+c.Name)); name != fmt.Sprintf("[%s] <nil>", address) {
+		t.Errorf("the engine's names: got %s", name)
+	}
+	for to, want := range map[string]string{
+		fmt.Sprintf("%s:%d", outside, apiPort): "open", fmt.Sprintf("%s:%d", inside, port): "closed", fmt.Sprintf("%s:%d", neighbour, apiPort): "closed",
+	} {
+		if got := string(ask(t, address, "/?to="+to)); got != want {
+			t.Errorf("from the gateway to %s: %s", to, got)
+		}
+	}
+	if got := string(ask(t, neighbour, fmt.Sprintf("/?to=%s:%d", address, apiPort))); got != "closed" {
+		t.Errorf("from another container to the gateway: %s", got)
+	}
+	for user, want := range map[int]bool{0: true, proxyUser: true, otherUser: false} {
+		var err error
+		self.as(user, func() {
+			var conn net.Conn
+			if conn, err = net.DialTimeout("tcp", netip.AddrPortFrom(address, apiPort).String(), time.Second); err == nil {
+				conn.Close()
+			}
+		})
+		if (err == nil) != want {
+			t.Errorf("from user %d to the gateway: %v", user, err)
 		}
 	}
 }

@@ -142,7 +142,7 @@ func image(t *testing.T, architecture, unique string) v1.Image {
 	}
 	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
 		OS: "linux", Architecture: architecture, RootFS: rootFS(t, image),
-		Config: v1.Config{User: "root", StopSignal: "SIGTERM", Env: []string{"PATH=/usr/local/bin"}, Volumes: map[string]struct{}{"/home/weft/.clawft": {}}},
+		Config: v1.Config{User: "0", StopSignal: "SIGTERM", Env: []string{"PATH=/usr/local/bin"}, Volumes: map[string]struct{}{"/home/weft/.clawft": {}}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func misbehave() {
 	}
 }
 
-// answer says what is asked for: "/" the report, "/dial?to=ADDRESS" whether there is a way out.
+// answer says what is asked for: "/" the report, "/?to=ADDRESS" whether there is a way, "/?name=HOST" its address.
 func answer(w http.ResponseWriter, r *http.Request) {
 	if to := r.URL.Query().Get("to"); to != "" {
 		conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(r.Context(), "tcp", to)
@@ -87,6 +87,11 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		}
 		conn.Close()
 		fmt.Fprint(w, "open")
+		return
+	}
+	if name := r.URL.Query().Get("name"); name != "" {
+		found, err := net.DefaultResolver.LookupHost(r.Context(), name)
+		fmt.Fprint(w, found, err)
 		return
 	}
 	json.NewEncoder(w).Encode(look()) //nolint:errcheck // a test
