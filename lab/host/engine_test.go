@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -526,6 +527,8 @@ func newWorld(t *testing.T) (self *namespace, inside, outside string) {
 	t.Cleanup(func() { file.Close() })
 	self = &namespace{"this machine", file}
 	self.connect(t, "cwlab-world", world, "eth0")
+	// The namespace, which ends some time after the test, would take it along.
+	t.Cleanup(func() { exec.Command("ip", "link", "del", "cwlab-world").Run() }) //nolint:errcheck,noctx // see above
 	self.ip(t, "addr add "+inside+"/30 dev cwlab-world")
 	world.ip(t, "addr add "+outside+"/30 dev eth0")
 	world.serve(t, apiPort)
