@@ -16,7 +16,7 @@ import (
 
 var (
 	seed      = flag.Uint64("seed", 0, "the one schedule that TestSchedules plays; 0 plays many")
-	schedules = flag.Uint64("schedules", 3000, "how many schedules TestSchedules plays")
+	schedules = flag.Uint64("schedules", 2000, "how many schedules TestSchedules plays")
 )
 
 var (
@@ -33,6 +33,8 @@ var scenarios = []struct {
 	cause  string
 	back   string
 	runs   string
+	// alike goes the way of another one: only random schedules play it with faults.
+	alike bool
 }{
 	{
 		Scenario: simulation.Scenario{
@@ -69,7 +71,7 @@ var scenarios = []struct {
 				s.Deploy(two)
 			},
 		},
-		result: release.Failed, runs: "one",
+		alike: true, result: release.Failed, runs: "one",
 		cause: "after the swap: the gateway exited with code 1: panic: out of luck", back: "rolled back: release 0.6.1 is healthy",
 	},
 	{
@@ -93,7 +95,7 @@ var scenarios = []struct {
 				s.Deploy(two)
 			},
 		},
-		result: release.Failed, runs: "one",
+		alike: true, result: release.Failed, runs: "one",
 		cause: "while watched: the gateway is not healthy any more: HTTP 503 starting", back: "rolled back: release 0.6.1 is healthy",
 	},
 	{
@@ -222,6 +224,9 @@ func TestScenarios(t *testing.T) {
 // where it makes a difference.
 func TestEveryFaultAtEveryEffect(t *testing.T) {
 	for _, s := range scenarios {
+		if s.alike {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			effects := simulation.Simulate(t, s.Scenario, simulation.Options{Seed: 1}).Effects
@@ -249,7 +254,14 @@ func matters(kind simulation.Kind, effects []simulation.Effect, at int) bool {
 	comes := func(match func(simulation.Effect) bool) bool { return slices.ContainsFunc(effects[at:], match) }
 	switch kind {
 	case simulation.Fails, simulation.FailsAfterwards:
-		return true
+		// What is asked again and again fails once or twice.
+		before := 0
+		for _, other := range effects[:at] {
+			if !e.Changes && other == e {
+				before++
+			}
+		}
+		return before < 2
 	case simulation.KillDeployerLate:
 		return is("deploy") && e.Remote
 	case simulation.KillRunnerLate:

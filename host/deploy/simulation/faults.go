@@ -77,9 +77,10 @@ func (w *World) strike(f Fault, next *effect) (gone bool) {
 		w.after(5*time.Second, "the engine is back", w.engine.live)
 	case EngineGone:
 		w.engine.die(w.random.IntN(2) == 0)
+		w.mostly(func() { w.after(absence, "the engine is back", w.engine.live) })
 	case EngineHangs:
 		w.engine.hangs = true
-		w.after(90*time.Second, "the engine goes on", w.engine.live)
+		w.after(70*time.Second, "the engine goes on", w.engine.live)
 	case RegistryGone:
 		w.registry.dead = true
 	case ProxyDies:
@@ -87,6 +88,7 @@ func (w *World) strike(f Fault, next *effect) (gone bool) {
 		w.after(3*time.Second, "the proxy is back", func() { w.gate.dead = false })
 	case ProxyGone:
 		w.gate.die()
+		w.mostly(func() { w.after(absence, "the proxy is back", func() { w.gate.dead = w.off }) })
 	case ClockJumps:
 		w.wall += time.Duration(w.random.IntN(2)*2-1) * 24 * 365 * time.Hour
 	case ClientGone:
@@ -117,6 +119,16 @@ func (w *World) strike(f Fault, next *effect) (gone bool) {
 		return true
 	}
 	return false
+}
+
+// absence is longer than a deployment waits for a new release.
+const absence = 100 * time.Second
+
+// mostly does something in seven of eight cases: until a deployment gives up, much happens.
+func (w *World) mostly(do func()) {
+	if w.random.IntN(8) > 0 {
+		do()
+	}
 }
 
 func (w *World) another(r *release.Release) {
