@@ -104,6 +104,18 @@ func TestWrongImages(t *testing.T) {
 		{"driver that is none", imageWith(fixed + ", builder: {name: x, driver: cloud}"), []string{
 			`clawft:image.builder.driver: got "cloud"; want one of docker-container, kubernetes, remote`,
 		}},
+		{"the cache in place of a release", imageWith(fixed + ", cache: {ref: 'ghcr.io/clawft/clawft:0.6.19'}"), []string{
+			`clawft:image.cache.ref: got "ghcr.io/clawft/clawft:0.6.19", where releases are published; want a tag that no release has, such as ghcr.io/clawft/clawft:buildcache`,
+		}},
+		{"the cache in place of the latest release", imageWith(fixed + ", cache: {ref: ghcr.io/clawft/clawft}"), []string{
+			`clawft:image.cache.ref: got "ghcr.io/clawft/clawft", where releases are published; want a tag that no release has, such as ghcr.io/clawft/clawft:buildcache`,
+		}},
+		{"the cache in place of a signature", imageWith(fixed + ", cache: {ref: 'ghcr.io/clawft/clawft:sha256-0.sig'}"), []string{
+			`clawft:image.cache.ref: got "ghcr.io/clawft/clawft:sha256-0.sig", where releases are published; want a tag that no release has, such as ghcr.io/clawft/clawft:buildcache`,
+		}},
+		{"a cache nowhere", imageWith(fixed + ", cache: {ref: 'https://ghcr.io/x, y'}"), []string{
+			`clawft:image.cache.ref: got "https://ghcr.io/x, y"; want registry, repository and tag, such as ghcr.io/clawft/clawft:buildcache`,
+		}},
 		{"local cache without a directory", imageWith(fixed + ", cache: {type: local, ref: r.example/x}"), []string{
 			"clawft:image.cache.path: got nothing; want the directory of the local cache",
 			`clawft:image.cache.ref: got "r.example/x"; want no ref, because the cache is of type local`,

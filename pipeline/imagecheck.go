@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 const (
@@ -230,8 +232,28 @@ func (i *Image) checkBuild(r *report, path string) {
 	if i.Cache.Path != "" && i.Cache.Type != "local" {
 		r.wrong(cache+".path", quote(i.Cache.Path), "no path, because the cache is of type %s", i.Cache.Type)
 	}
-	if i.Cache.Ref != "" && i.Cache.Type != "registry" {
+	switch {
+	case i.Cache.Ref == "":
+	case i.Cache.Type != "registry":
 		r.wrong(cache+".ref", quote(i.Cache.Ref), "no ref, because the cache is of type %s", i.Cache.Type)
+	default:
+		i.checkCacheRef(r, cache+".ref")
+	}
+}
+
+// releaseTag is a tag that a release may have, or what is attached to one.
+var releaseTag = regexp.MustCompile(`^([0-9]|latest$|sha256-)`)
+
+// checkCacheRef demands a tag that no release has: each build moves it.
+func (i *Image) checkCacheRef(r *report, path string) {
+	ref, err := name.NewTag(i.Cache.Ref)
+	if err != nil {
+		r.wrong(path, quote(i.Cache.Ref), "registry, repository and tag, such as ghcr.io/clawft/clawft:buildcache")
+		return
+	}
+	own, err := name.NewRepository(i.Repository)
+	if err == nil && ref.Context() == own && releaseTag.MatchString(ref.TagStr()) {
+		r.wrong(path, quote(i.Cache.Ref)+", where releases are published", "a tag that no release has, such as %s:buildcache", i.Repository)
 	}
 }
 

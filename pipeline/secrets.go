@@ -84,10 +84,16 @@ func checkSecretValue(r *report, path, name, value string) {
 		r.wrong(path, "an empty value", "a secret: %s; or no entry at all", r.setSecretCommand(path))
 	case strings.ContainsFunc(value, isControl) || !utf8.ValidString(value):
 		r.wrong(path, "a value of several lines or with control characters", "one line of text, because it is passed on in an environment file")
+	case strings.TrimSpace(value) != value || strings.ContainsFunc(value, isInvisible):
+		r.wrong(path, "a value with blanks around it or with invisible characters, such as a byte order mark", "the value alone: %s", r.setSecretCommand(path))
 	case len(value) > longestSecret:
 		r.wrong(path, fmt.Sprintf("a value of %d bytes", len(value)), "at most %d, because it is passed on in an environment file", longestSecret)
 	}
 }
+
+// isInvisible is true for what an editor or a web page leaves in a value that was
+// copied there. No key and no token has it.
+func isInvisible(c rune) bool { return unicode.Is(unicode.Cf, c) }
 
 // isControl is true for what an environment file cannot hold.
 func isControl(c rune) bool { return unicode.IsControl(c) && c != '\t' }

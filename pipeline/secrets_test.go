@@ -19,6 +19,12 @@ func TestWrongSecrets(t *testing.T) {
 		{"empty", secrets("OPENAI_API_KEY: {secure: ''}"), []string{
 			"clawft:secrets.OPENAI_API_KEY: got an empty value; want a secret: pulumi config set --stack dev --secret --path 'clawft:secrets.OPENAI_API_KEY'; or no entry at all",
 		}},
+		{"what a file or a web page adds", secrets(`OPENAI_API_KEY: {secure: "\uFEFFa"}, GROQ_API_KEY: {secure: "a\u200Bb"}, XAI_API_KEY: {secure: "a\u00A0"}, MISTRAL_API_KEY: {secure: " a"}`), []string{
+			"clawft:secrets.GROQ_API_KEY: got a value with blanks around it or with invisible characters, such as a byte order mark; want the value alone: pulumi config set --stack dev --secret --path 'clawft:secrets.GROQ_API_KEY'",
+			"clawft:secrets.MISTRAL_API_KEY: got a value with blanks around it or with invisible characters, such as a byte order mark; want the value alone: pulumi config set --stack dev --secret --path 'clawft:secrets.MISTRAL_API_KEY'",
+			"clawft:secrets.OPENAI_API_KEY: got a value with blanks around it or with invisible characters, such as a byte order mark; want the value alone: pulumi config set --stack dev --secret --path 'clawft:secrets.OPENAI_API_KEY'",
+			"clawft:secrets.XAI_API_KEY: got a value with blanks around it or with invisible characters, such as a byte order mark; want the value alone: pulumi config set --stack dev --secret --path 'clawft:secrets.XAI_API_KEY'",
+		}},
 		{"several lines", secrets(`OPENAI_API_KEY: {secure: "a\nb"}`), []string{
 			"clawft:secrets.OPENAI_API_KEY: got a value of several lines or with control characters; want one line of text, because it is passed on in an environment file",
 		}},
