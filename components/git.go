@@ -121,6 +121,8 @@ func (s Source) environment(inherited []string) []string {
 	environment = append(environment, fmt.Sprintf("GIT_CONFIG_COUNT=%d", count),
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
 		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=",
+		// What git says is read here.
+		"LC_ALL=C",
 		// There may be a .netrc.
 		"HOME="+os.DevNull)
 	if os.Getenv("GIT_SSH_COMMAND") == "" && os.Getenv("GIT_SSH") == "" {

@@ -81,6 +81,18 @@ func TestPrivateSource(t *testing.T) {
 	}
 }
 
+// Where git is installed with its translations, it says so in the user's language.
+func TestSourceThatIsNotThereInAnotherLanguage(t *testing.T) {
+	u := newUpstream(t)
+	server := testgit.Serve(t, filepath.Dir(u.dir), "x-access-token", canary)
+	t.Setenv("LC_ALL", "C.UTF-8")
+	t.Setenv("LANGUAGE", "de")
+	_, err := ResolveCommit(t.Context(), Source{URL: server.URL + "/none.git", Username: "x-access-token", Token: canary}, "main")
+	if !errors.Is(err, errNoAccess) {
+		t.Errorf("got %v, want %v", err, errNoAccess)
+	}
+}
+
 func TestSourceOverSSHNeedsAnAgent(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	for _, address := range []string{"git@github.com:x/y.git", "ssh://git@git.example.org:2222/x/y.git"} {
