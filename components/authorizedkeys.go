@@ -1,11 +1,13 @@
 package components
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	cloudinit "github.com/clawft/infra/cloud-init"
+	"github.com/clawft/infra/internal/shell"
 )
 
 // keepKeys registers the step that keeps the keys of a host. It comes after what
@@ -25,6 +27,9 @@ func (host *Host) keepKeys(ctx *pulumi.Context, name string, args *HostArgs, opt
 			FirstBoot: all[1].(string),
 		})
 	}).(pulumi.StringOutput)
+	if !args.GiveUp {
+		opts = append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{args.Identity.leave}}))
+	}
 	_, err := host.run(ctx, name+"-keys", commandArgs{
 		Create: pulumi.String(host.command("bash -s -- " + cloudinit.KeepKeys)),
 		Delete: pulumi.String(host.command("bash -s -- " + cloudinit.ReleaseKeys)),
@@ -32,6 +37,29 @@ func (host *Host) keepKeys(ctx *pulumi.Context, name string, args *HostArgs, opt
 	}, opts...)
 	if err != nil {
 		return fmt.Errorf("registering the login keys: %w", err)
+	}
+	return nil
+}
+
+// leave is run before the keys of a host are kept. Where another user logs in from
+// now on, those of the one before would stay behind, and nobody would take away what
+// leaves the configuration later. It comes in as the new user, for the one before may
+// not be let in any more, and runs what kept the keys.
+func leave(ctx context.Context, change *pulumi.ResourceHookArgs) error {
+	before, after := targetOf(change.OldInputs), targetOf(change.NewInputs)
+	if before.User == after.User || before.User == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	connected, err := shell.Dial(ctx, after, 1)
+	if err != nil {
+		return fmt.Errorf("taking the keys of user %s back, who logged in so far: %w", before.User, err)
+	}
+	defer connected.Close()
+	gone := fmt.Sprintf("[ -d ~%s ] || exit 0\n", before.User)
+	if _, err := connected.Run(ctx, gone+plainText(change.OldInputs["stdin"]), cloudinit.ReleaseKeys); err != nil {
+		return fmt.Errorf("taking the keys of user %s back, who logged in so far: %w", before.User, err)
 	}
 	return nil
 }

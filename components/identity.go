@@ -39,7 +39,7 @@ type Identity struct {
 	// a stack that has none.
 	FirstBootKey pulumi.StringOutput
 
-	admit *pulumi.ResourceHook
+	admit, leave *pulumi.ResourceHook
 }
 
 // NewIdentity registers the generated key, where one is needed.
@@ -67,6 +67,12 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 	var err error
 	identity.admit, err = ctx.RegisterResourceHook(name+"-admit", func(change *pulumi.ResourceHookArgs) error {
 		return admit(ctx.Context(), change)
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("registering a hook: %w", err)
+	}
+	identity.leave, err = ctx.RegisterResourceHook(name+"-leave", func(change *pulumi.ResourceHookArgs) error {
+		return leave(ctx.Context(), change)
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("registering a hook: %w", err)
