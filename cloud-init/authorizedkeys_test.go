@@ -98,6 +98,7 @@ func TestAuthorizedKeys(t *testing.T) {
 		{"admitting who is in", block("gw-1", keyA), AdmitKey, mine, block("gw-1", keyA)},
 		{"giving up leaves the key that logs in", keyC + "\n" + block("gw-1", keyA, keyB), ReleaseKeys, mine, keyC + "\n" + keyA + "\n"},
 		{"giving up leaves it once", keyA + " me\n" + block("gw-1", keyA, keyB), ReleaseKeys, mine, keyA + " me\n"},
+		{"giving up in the middle of a change of keys", block("gw-1", keyA, keyB) + keyC + " clawft-until-kept\n", ReleaseKeys, mine, keyC + " clawft-until-kept\n" + keyA + "\n"},
 		{"giving up what another has", block("gw-2", keyA, keyB), ReleaseKeys, mine, block("gw-2", keyA, keyB)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

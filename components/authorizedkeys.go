@@ -10,9 +10,11 @@ import (
 	"github.com/clawft/infra/internal/shell"
 )
 
-// keepKeys registers the step that keeps the keys of a host. It comes after what
-// refuses a host that is somebody else's, and its delete leaves the login key.
-func (host *Host) keepKeys(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.ResourceOption) error {
+// keepKeys registers the step that keeps the keys of a host. It comes after everything
+// that undoes itself with the login key that it was last done with: after an update
+// that failed in between, the old one has to be accepted. Its delete leaves the login key.
+func (host *Host) keepKeys(ctx *pulumi.Context, after pulumi.Resource) error {
+	args, name := host.args, host.name
 	firstBoot := pulumi.String("").ToStringOutput()
 	if args.Server != nil {
 		firstBoot = args.Identity.FirstBootKey
@@ -27,6 +29,7 @@ func (host *Host) keepKeys(ctx *pulumi.Context, name string, args *HostArgs, opt
 			FirstBoot: all[1].(string),
 		})
 	}).(pulumi.StringOutput)
+	opts := []pulumi.ResourceOption{pulumi.Parent(host), pulumi.DependsOn([]pulumi.Resource{after})}
 	if !args.GiveUp {
 		opts = append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{args.Identity.leave}}))
 	}

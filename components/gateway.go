@@ -80,6 +80,9 @@ func NewGateway(ctx *pulumi.Context, name string, args *GatewayArgs, opts ...pul
 	if err != nil {
 		return nil, fmt.Errorf("registering the deployment: %w", err)
 	}
+	if err := host.keepKeys(ctx, deploy); err != nil {
+		return nil, err
+	}
 
 	gateway.Verified = deploy
 	gateway.Report = deploy.Stdout

@@ -151,10 +151,6 @@ func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.Re
 	if err != nil {
 		return nil, fmt.Errorf("registering the bootstrap step: %w", err)
 	}
-	err = host.keepKeys(ctx, name, args, pulumi.Parent(host), pulumi.DependsOn([]pulumi.Resource{host.bootstrap}))
-	if err != nil {
-		return nil, err
-	}
 
 	return host, ctx.RegisterResourceOutputs(host, pulumi.Map{
 		"address": host.Address,

@@ -4,7 +4,8 @@
 #
 #   keep      makes the block hold exactly the given keys, the one that logs in among them
 #   admit     lets the key that logs in in, until the block is written
-#   release   gives the block up: the key that logs in stays, as an ordinary line
+#   release   gives the block up: the key that logs in stays, as an ordinary line, and so does one that was
+#             let in: after a change of keys that failed, it removes the gateway
 #
 # The arguments stand in the place of the next line: LOGIN_USER; BLOCK, whose keys these are; LOGIN, the
 # key that logs in; KEYS, further ones; FIRST_BOOT, the key that a server was created with, or nothing.
@@ -58,11 +59,11 @@ blob() { awk '{ for (i = 1; i < NF; i++) if ($i ~ /^(ssh-|ecdsa-|sk-)/) { print 
 # others prints the lines of the file that are neither in a block nor give way to one.
 others() {
 	[ -e "$FILE" ] || return 0
-	awk -v until="$UNTIL" -v boot="$(blob "$FIRST_BOOT")" '
+	awk -v word="$1" -v until="$UNTIL" -v boot="$(blob "$FIRST_BOOT")" '
 		/^# BEGIN clawft / { inside = 1; next }
 		/^# END clawft/ && inside { inside = 0; next }
 		inside { held = held $0 "\n"; next }
-		$NF == until { next }
+		$NF == until && word != "release" { next }
 		boot != "" && index(" " $0 " ", " " boot " ") { next }
 		{ print }
 		# A block without an end: what follows its beginning is not ours alone.
@@ -111,7 +112,7 @@ main() {
 		return 0
 	fi
 	local found
-	found=$(others)
+	found=$(others "$1")
 	case $1 in
 	keep) { [ -z "$found" ] || printf '%s\n' "$found"; block; } | put ;;
 	admit)

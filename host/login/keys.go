@@ -20,8 +20,9 @@ func (k keys) block() []string {
 	return append(lines, "# END clawft")
 }
 
-// others are the lines of a file that are neither in a block nor give way to one.
-func (k keys) others(lines []string) []string {
+// others are the lines of a file that are neither in a block nor give way to one, with those that were let in
+// until it is written or without them.
+func (k keys) others(lines []string, admitted bool) []string {
 	var kept, held []string
 	inside := false
 	boot := blob(k.FirstBoot)
@@ -35,7 +36,7 @@ func (k keys) others(lines []string) []string {
 			held, inside = nil, false
 		case inside:
 			held = append(held, line)
-		case len(fields) > 0 && fields[len(fields)-1] == document.UntilKept:
+		case !admitted && len(fields) > 0 && fields[len(fields)-1] == document.UntilKept:
 		case boot != "" && has(line, boot):
 		default:
 			kept = append(kept, line)
@@ -45,7 +46,7 @@ func (k keys) others(lines []string) []string {
 }
 
 // kept is the file with the block.
-func (k keys) kept(lines []string) []string { return append(k.others(lines), k.block()...) }
+func (k keys) kept(lines []string) []string { return append(k.others(lines, false), k.block()...) }
 
 // admitted is the file with the login key, until the block is written.
 func (k keys) admitted(lines []string) []string {
@@ -55,12 +56,13 @@ func (k keys) admitted(lines []string) []string {
 	return append(lines, k.Login+" "+document.UntilKept)
 }
 
-// released is the file without the block: the login key stays, as an ordinary line. A file of which somebody
-// else has the block stays as it is.
+// released is the file without the block: the login key stays, as an ordinary line. So does one that was let
+// in: after a change of keys that failed, it removes the gateway. A file of which somebody else has the block
+// stays as it is.
 func (k keys) released(lines []string) []string {
 	for _, line := range lines {
 		if strings.HasPrefix(line, "# BEGIN clawft "+k.Block+":") {
-			rest := k.others(lines)
+			rest := k.others(lines, true)
 			if !accepts(rest, k.Login) {
 				rest = append(rest, k.Login)
 			}

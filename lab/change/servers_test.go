@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -35,6 +37,9 @@ import (
 
 // deployedDigest and anotherDigest are images that the registry has.
 var deployedDigest, anotherDigest = "sha256:" + strings.Repeat("0", 64), "sha256:" + strings.Repeat("1", 64)
+
+// checkout is asked for once: a world changes the working directory.
+var checkout = sync.OnceValues(func() (string, error) { return filepath.Abs("../..") })
 
 type keyPair struct{ private, public string }
 
@@ -83,9 +88,15 @@ func inCheckout(t *testing.T, root string) string {
 
 func newWorld(t *testing.T, protect string) *world {
 	t.Helper()
-	root, err := filepath.Abs("../..")
+	return newWorldOf(t, protect, hold(hcloud.New(hcloud.NewCloud(hcloud.Options{}))), record(map[string]string{"stdout": "recorded", "stderr": ""}, "triggers"))
+}
+
+// newWorldOf is a world with a Hetzner project, and with what runs commands.
+func newWorldOf(t *testing.T, protect string, cloud *holding, command p.Provider) *world {
+	t.Helper()
+	root, err := checkout()
 	require.NoError(t, err)
-	w := &world{root: root, dir: inCheckout(t, root), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t, deployedDigest, anotherDigest)}
+	w := &world{cloud: cloud, root: root, dir: inCheckout(t, root), login: newKeyPair(t), otherLogin: newKeyPair(t), otherHostKey: newKeyPair(t).public, repository: testregistry.New(t, deployedDigest, anotherDigest)}
 	w.pulumi, err = toolchain.Ensure(t.Context(), root, toolchain.Pulumi, t.Logf)
 	require.NoError(t, err)
 	w.signingKey, w.publicKey = signingKey(t)
@@ -93,8 +104,6 @@ func newWorld(t *testing.T, protect string) *world {
 	require.NoError(t, err)
 	require.NoError(t, hub.CreateRepository("clawft", "clawft", "main"))
 	w.gitSource, w.deploySource = gitSource(t, "x-access-token"), gitSource(t, "deploy")
-	command := record(map[string]string{"stdout": "recorded", "stderr": ""}, "triggers")
-	w.cloud = hold(hcloud.New(hcloud.NewCloud(hcloud.Options{})))
 	servers, err := provider.Set{
 		"cloudinit":    cloudinit.New(),
 		"command":      command,
