@@ -21,10 +21,6 @@ func brokenReleases(t *testing.T) {
 		{"crashes after a while", []string{"--fault", "crash-after=3"}, []string{"lab fault crash-after"}},
 		{"refuses the config", []string{"--fault", "refuse-config"}, []string{"lab fault refuse-config"}},
 		{"broken by real data", []string{"--fault", "unhealthy-on-data"}, []string{"healthy", "rolled back"}},
-		{"cannot be pulled", []string{
-			"--set", "clawft:image.source=", "--set", "clawft:image.dockerfile=",
-			"--set", "clawft:image.digest=sha256:1111111111111111111111111111111111111111111111111111111111111111",
-		}, []string{"pull"}},
 	}
 	// One message, so that "real data" exist.
 	traffic := startLoad(t, tested, "gw-1")
@@ -36,6 +32,14 @@ func brokenReleases(t *testing.T) {
 			tested.wantVersion(t, second)
 		})
 	}
+	t.Run("cannot be pulled", func(t *testing.T) {
+		output := tested.mustFail(t, time.Minute, up("--version", broken,
+			"--set", "clawft:image.source=", "--set", "clawft:image.dockerfile=",
+			"--set", "clawft:image.digest=sha256:1111111111111111111111111111111111111111111111111111111111111111")...)
+		// It is found before any host is asked.
+		wantContains(t, output, "the hosts cannot pull", "the registry does not have it")
+		tested.wantVersion(t, second)
+	})
 	// Requests were sent all the while. Only those in flight in the release that
 	// was verified and crashed later are lost: one per client at most.
 	traffic.finish(t, loadClients)
