@@ -28,7 +28,7 @@ type testImage struct {
 }
 
 // testEngine answers as an engine does: an old one, whose image ID is that of the config, or a new one
-// with containerd's store, whose ID is the digest itself and which knows no untagged placeholder.
+// with containerd's store, whose ID is the digest itself, which is among the tags.
 type testEngine struct {
 	t       *testing.T
 	current bool
@@ -95,7 +95,10 @@ func (e *testEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && inspected:
 		image := e.images[at]
 		found := map[string]any{"Id": e.id(image), "RepoTags": image.tags, "RepoDigests": []string{image.digest}}
-		if len(image.tags) == 0 && !e.current {
+		switch {
+		case e.current:
+			found["RepoTags"] = append([]string{image.digest}, image.tags...)
+		case len(image.tags) == 0:
 			found["RepoTags"] = []string{}
 		}
 		answer(http.StatusOK, found)

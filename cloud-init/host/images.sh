@@ -43,7 +43,7 @@ remove_image() {
 	404) return 0 ;;
 	*) return 1 ;;
 	esac
-	if [ "$(jq '[.RepoTags[]? | select(. != "<none>:<none>")] | length' <<<"$BODY")" != 0 ]; then return 0; fi
+	if [ "$(jq '[.RepoTags[]? | select(. != "<none>:<none>" and (contains("@") | not))] | length' <<<"$BODY")" != 0 ]; then return 0; fi
 	id=$(jq -r .Id <<<"$BODY")
 	api GET '/containers/json?all=1'
 	[ "$STATUS" = 200 ] && jq -e --arg id "$id" 'all(.ImageID != $id)' <<<"$BODY" >/dev/null || return 1
