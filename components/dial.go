@@ -55,6 +55,11 @@ func (u *Unreachable) option() pulumi.ResourceOption {
 // explainDial says which host did not let in whom, and what to do. It is empty
 // for a command that failed on the host.
 func explainDial(command, operation string, target shell.Target, failure string) string {
+	// The plugin asks an agent that is named before it dials, and needs none.
+	if strings.HasPrefix(failure, "dial unix ") {
+		return fmt.Sprintf("The environment variable SSH_AUTH_SOCK names an SSH agent that does not answer: %s\n"+
+			"Nothing was done on the host. The stack logs in with its own key: unset SSH_AUTH_SOCK, and run the same again.", failure)
+	}
 	_, cause, dialed := strings.Cut(failure, " failed attempts: ")
 	if !dialed || target.Host == "" {
 		return ""

@@ -27,6 +27,9 @@ func TestUnreachableHostsAreNamed(t *testing.T) {
 			"host gw-east-1: 192.0.2.7 does not answer on port 2222 (user debian): dial tcp 192.0.2.7:2222: i/o timeout" + stays + remedy},
 		{"another machine", "update", "after 3 failed attempts: ssh: handshake failed: ssh: host key mismatch",
 			"host gw-east-1: 192.0.2.7 port 2222 has another host key than the one that the stack knows: ssh: handshake failed: ssh: host key mismatch" + remedy},
+		{"an agent that is gone", "update", "dial unix /tmp/ssh-XXXX/agent.1: connect: no such file or directory",
+			"The environment variable SSH_AUTH_SOCK names an SSH agent that does not answer: dial unix /tmp/ssh-XXXX/agent.1: connect: no such file or directory" +
+				"\nNothing was done on the host. The stack logs in with its own key: unset SSH_AUTH_SOCK, and run the same again."},
 		{"a command that failed there", "create", "Process exited with status 1: running \"deploy\":\ndeploy failed: no", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
