@@ -528,7 +528,7 @@ func newWorld(t *testing.T) (self *namespace, inside, outside string) {
 	self = &namespace{"this machine", file}
 	self.connect(t, "cwlab-world", world, "eth0")
 	// The namespace, which ends some time after the test, would take it along.
-	t.Cleanup(func() { exec.Command("ip", "link", "del", "cwlab-world").Run() }) //nolint:errcheck,noctx // see above
+	t.Cleanup(func() { exec.Command("ip", "link", "del", "cwlab-world").Run() }) //nolint:errcheck // see above
 	self.ip(t, "addr add "+inside+"/30 dev cwlab-world")
 	world.ip(t, "addr add "+outside+"/30 dev eth0")
 	world.serve(t, apiPort)
