@@ -49,6 +49,10 @@ func bareProgram(hosts int) pulumi.RunFunc {
 				return err
 			}
 		}
+		self := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
+		if _, err := pulumi.NewStackReference(ctx, self, nil); err != nil {
+			return err
+		}
 		login, err := tls.NewPrivateKey(ctx, "login", &tls.PrivateKeyArgs{Algorithm: pulumi.String("ED25519")}, pulumi.Provider(keys))
 		if err != nil {
 			return err
@@ -130,8 +134,9 @@ func bareHost(ctx *pulumi.Context, name string, login *tls.PrivateKey, key *hclo
 	}{
 		{"ready", pulumi.String(cloudinit.Readiness()).ToStringOutput()},
 		{"bootstrap", pulumi.String(cloudinit.Bootstrap()).ToStringOutput()},
-		{"keys", login.PublicKeyOpenssh},
+		{"login", login.PublicKeyOpenssh},
 		{"release", release},
+		{"keys", login.PublicKeyOpenssh},
 	} {
 		before, err = remote.NewCommand(ctx, name+"-"+step.name, &remote.CommandArgs{
 			Connection: connection,

@@ -68,6 +68,7 @@ func TestUnchanged(t *testing.T) {
 		ok    bool
 	}{
 		{"all as they are", map[apitype.OpType]int{apitype.OpSame: 18}, true},
+		{"one is read", map[apitype.OpType]int{apitype.OpSame: 17, apitype.OpRead: 1}, true},
 		{"one more", map[apitype.OpType]int{apitype.OpSame: 18, apitype.OpCreate: 1}, false},
 		{"one less", map[apitype.OpType]int{apitype.OpSame: 17}, false},
 		{"one changed", map[apitype.OpType]int{apitype.OpSame: 17, apitype.OpUpdate: 1}, false},
