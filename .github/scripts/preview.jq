@@ -1,7 +1,7 @@
 # One stack's preview as Markdown.
+# What is only read is no change: a stack reads its own outputs each time.
 def changes: {
-  "create": "create", "update": "update", "replace": "**replace**", "delete": "**delete**",
-  "import": "import", "read": "read", "refresh": "refresh"
+  "create": "create", "update": "update", "replace": "**replace**", "delete": "**delete**", "import": "import"
 };
 [.steps[]? | select(changes[.op])] as $steps
 | [.diagnostics[]? | select(.severity == "error") | .message | gsub("<\\{%[^%]*%\\}>"; "") | rtrimstr("\n")] as $errors
