@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clawft/infra/host/release"
 	"github.com/clawft/infra/internal/testkey"
 	"github.com/clawft/infra/signature"
 )
@@ -189,7 +190,7 @@ func TestProxyHoldsLongEnough(t *testing.T) {
 	restart := number(t, gatewayUnit, `TimeoutStartSec=(\d+)`) + number(t, gatewayUnit, `TimeoutStopSec=(\d+)`)
 	rollback := number(t, commonScript, `readonly ROLLBACK_TIMEOUT=(\d+)`)
 	const closing = 2
-	if longest := closing + maxDrain + restart + maxHealthTimeout + restart + rollback; longest >= hold {
+	if longest := closing + release.MaxDrain + restart + release.MaxHealthTimeout + restart + rollback; longest >= hold {
 		t.Errorf("a deployment may hold requests for %d s, the proxy gives up after %d s", longest, hold)
 	}
 }

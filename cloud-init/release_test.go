@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clawft/infra/host/release"
 	"github.com/clawft/infra/signature"
 )
 
@@ -18,7 +19,7 @@ func testRelease() Release {
 		Version: "0.6.19",
 		Config:  json.RawMessage(testConfig),
 		Env:     map[string]string{"OPENAI_API_KEY": `sk-"quoted" <&> \ value`, "RUST_LOG": "info"},
-		Registry: &RegistryLogin{
+		Registry: &release.RegistryLogin{
 			Address:  "registry.example.com:5000",
 			Username: "clawft",
 			Password: "a-password",

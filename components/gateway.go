@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	cloudinit "github.com/clawft/infra/cloud-init"
+	"github.com/clawft/infra/host/release"
 )
 
 // GatewayArgs describes the release that a host runs.
@@ -111,7 +112,7 @@ func (args *GatewayArgs) release() pulumi.StringOutput {
 		inputs[3] = args.Signature
 	}
 	document := pulumi.All(inputs...).ApplyT(func(all []any) (string, error) {
-		release := cloudinit.Release{
+		wanted := cloudinit.Release{
 			Owner:         args.Host.owner(all[4].(string)),
 			Image:         all[0].(string),
 			Version:       args.Version,
@@ -125,18 +126,18 @@ func (args *GatewayArgs) release() pulumi.StringOutput {
 			Drain:         args.Drain,
 		}
 		if args.PullCredentials != nil {
-			release.Registry = &cloudinit.RegistryLogin{
+			wanted.Registry = &release.RegistryLogin{
 				Address:  args.PullCredentials.Server,
 				Username: args.PullCredentials.Username,
 				Password: all[2].(string),
 			}
 		}
 		if args.Signature != nil {
-			if err := json.Unmarshal([]byte(all[3].(string)), &release.Signature); err != nil {
+			if err := json.Unmarshal([]byte(all[3].(string)), &wanted.Signature); err != nil {
 				return "", fmt.Errorf("reading the image's signature: %w", err)
 			}
 		}
-		return release.JSON()
+		return wanted.JSON()
 	}).(pulumi.StringOutput)
 	return pulumi.ToSecret(document).(pulumi.StringOutput)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 
 	"github.com/clawft/infra/signature"
 )
@@ -104,6 +105,16 @@ func (r Release) Digest() string {
 // Validate reports every problem at once, each with its field, what was given and what is right.
 // It never prints a value of Env or the registry's password.
 func (r Release) Validate() error {
+	problems := slices.Concat(r.Problems(), r.Owner.validate(), validateEnv(r.Env))
+	if len(problems) > 0 {
+		return fmt.Errorf("the release is not valid:\n%w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// Problems are those of everything but whose it is, and its environment: how these get to a
+// gateway decides what they may be.
+func (r Release) Problems() []error {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
@@ -132,14 +143,9 @@ func (r Release) Validate() error {
 			add("%s: %d%s is not between %d and %d", limit.name, limit.given, limit.unit, limit.least, limit.most)
 		}
 	}
-	problems = append(problems, r.Owner.validate()...)
 	problems = append(problems, validateConfig(r.Config, r.Port)...)
-	problems = append(problems, validateEnv(r.Env)...)
 	if r.Registry != nil {
 		problems = append(problems, r.Registry.validate(r.Image)...)
 	}
-	if len(problems) > 0 {
-		return fmt.Errorf("the release is not valid:\n%w", errors.Join(problems...))
-	}
-	return nil
+	return problems
 }
