@@ -119,11 +119,11 @@ func TestPackages(t *testing.T) {
 
 		{name: "a lock that is let go", needed: true, apt: done, dpkg: `[ -e $0.again ] || { touch $0.again; echo 'dpkg: error: dpkg frontend lock was locked'; exit 2; }`,
 			locked: "/var/lib/dpkg/lock-frontend", letGo: true, want: "docker.io", says: []string{"waiting for process ", "prepare.test", "up to 15 minutes in all"}},
-		{name: "a lock that is not let go", needed: true, dpkg: "exit 2", locked: "/var/lib/dpkg/lock", patience: time.Millisecond,
+		{name: "a lock that is not let go", needed: true, dpkg: "exit 2", locked: "/var/lib/dpkg/lock", patience: time.Nanosecond,
 			fails: "dpkg --configure could not begin within 0 minutes: packages are being changed by others: process "},
-		{name: "lists that somebody reads", needed: true, apt: `case "$*" in *update*) exit 100 ;; esac`, locked: "/var/lib/apt/lists/lock", patience: time.Millisecond,
+		{name: "lists that somebody reads", needed: true, apt: `case "$*" in *update*) exit 100 ;; esac`, locked: "/var/lib/apt/lists/lock", patience: time.Nanosecond,
 			fails: "apt-get update could not begin"},
-		{name: "an archive that somebody fetches", needed: true, apt: `case "$*" in *--simulate*) ;; *install*) exit 100 ;; esac`, locked: "/var/cache/apt/archives/lock", patience: time.Millisecond,
+		{name: "an archive that somebody fetches", needed: true, apt: `case "$*" in *--simulate*) ;; *install*) exit 100 ;; esac`, locked: "/var/cache/apt/archives/lock", patience: time.Nanosecond,
 			fails: "apt-get install could not begin"},
 
 		{name: "dpkg fails once", needed: true, apt: done, dpkg: `[ -e $0.again ] || { touch $0.again; echo broken; exit 1; }`, want: "docker.io", says: []string{"dpkg --configure failed, attempt 1: broken"}},
